@@ -1,0 +1,248 @@
+/**
+ * Card numbers and social security numbers (contract `interception` §2.4).
+ *
+ * A chain is a sequence of digits, ASCII or full-width, with single separators between them. The
+ * reference judges a chain as a whole; here numbers inside a longer chain are found as well, and
+ * numbers that no issuer hands out are left alone (trap S9).
+ *
+ * @module
+ */
+import type { Spans } from "../spans.ts";
+import type { Utf8Text } from "../utf8.ts";
+
+/** Characters of a chain that is judged as a whole, digits and separators together. */
+const CHAIN_CHARS_MAX = 24;
+const CARD_DIGITS_MIN = 13;
+const CARD_DIGITS_MAX = 19;
+/** How cards are printed, in groups of digits. */
+const CARD_SHAPES: readonly (readonly number[])[] = [
+  [4, 4, 4, 4],
+  [4, 6, 5],
+  [4, 6, 4],
+  [4, 4, 4, 4, 3],
+];
+const SSN_SHAPE: readonly number[] = [3, 2, 4];
+/** Bytes before a dotted number in which it must be called a social security number. */
+const SSN_CONTEXT_BYTES = 32;
+
+type Separator = "space" | "hyphen" | "dot";
+
+/** Digits in a row; `values` are 0 to 9. */
+interface Group {
+  readonly offset: number;
+  end: number;
+  readonly values: number[];
+  /** What stands between this group and the next; absent for the last. */
+  separator?: Separator;
+}
+
+/** Finds cards and social security numbers in one walk. */
+export function findDigits(text: Utf8Text, spans: Spans): void {
+  let at = 0;
+  while (at < text.length) {
+    if (digitAt(text, at) < 0) {
+      at++;
+      continue;
+    }
+    const groups = readChain(text, at);
+    judgeChain(text, groups, spans);
+    at = groups[groups.length - 1]?.end ?? at + 1;
+  }
+}
+
+const CHAIN_DIGITS_MIN = 9;
+
+/**
+ * Counts the digits of a chain over single bytes; the walk is `state = next[state | byte]` from 0.
+ * Row 2k is k digits just read, row 2k + 1 is k digits and a separator, the last row stays. Bytes
+ * of full-width forms are counted generously, so that no chain is missed.
+ */
+export const CHAIN_NEXT: Uint16Array = buildChainTable();
+/** The state of {@linkcode CHAIN_NEXT} that says a long chain was seen. */
+export const CHAIN_END: number = (CHAIN_DIGITS_MIN * 2) << 8;
+/** Bytes in which a chain shows that it is long: digits and separators of three bytes each. */
+export const CHAIN_SPAN_BYTES_MAX: number = CHAIN_DIGITS_MIN * 2 * 3;
+
+function buildChainTable(): Uint16Array {
+  const last = CHAIN_DIGITS_MIN * 2;
+  const table = new Uint16Array((last + 1) << 8);
+  for (let row = 0; row < last; row++) {
+    const place = row << 8;
+    const digits = row >> 1;
+    for (let digit = 0; digit < 10; digit++) {
+      table[place | (0x30 + digit)] = table[place | (0x90 + digit)] = ((digits + 1) * 2) << 8;
+    }
+    // A second separator in a row ends the chain: row 0.
+    const separated = digits > 0 && row % 2 === 0 ? (row + 1) << 8 : 0;
+    for (const byte of [0x20, 0x2d, 0x2e]) table[place | byte] = separated;
+    for (const byte of [0xef, 0xbc, 0xe3, 0x80, 0x8d, 0x8e]) table[place | byte] = place;
+  }
+  return table.fill(last << 8, last << 8);
+}
+
+/** Value of the digit at a place, ASCII or U+FF10 to U+FF19, or -1. */
+function digitAt({ bytes, length }: Utf8Text, at: number): number {
+  if (at >= length) return -1;
+  const byte = bytes[at] ?? 0;
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  if (byte !== 0xef || bytes[at + 1] !== 0xbc || at + 2 >= length) return -1;
+  const last = bytes[at + 2] ?? 0;
+  return last >= 0x90 && last <= 0x99 ? last - 0x90 : -1;
+}
+
+function separatorAt(
+  { bytes }: Utf8Text,
+  at: number,
+): { kind: Separator; bytes: number } | undefined {
+  switch (bytes[at]) {
+    case 0x20:
+      return { kind: "space", bytes: 1 };
+    case 0x2d:
+      return { kind: "hyphen", bytes: 1 };
+    case 0x2e:
+      return { kind: "dot", bytes: 1 };
+    case 0xe3:
+      return bytes[at + 1] === 0x80 && bytes[at + 2] === 0x80
+        ? { kind: "space", bytes: 3 }
+        : undefined;
+    case 0xef:
+      if (bytes[at + 1] !== 0xbc) return undefined;
+      if (bytes[at + 2] === 0x8d) return { kind: "hyphen", bytes: 3 };
+      return bytes[at + 2] === 0x8e ? { kind: "dot", bytes: 3 } : undefined;
+    default:
+      return undefined;
+  }
+}
+
+function readChain(text: Utf8Text, from: number): Group[] {
+  const groups: Group[] = [];
+  let at = from;
+  for (;;) {
+    const group: Group = { offset: at, end: at, values: [] };
+    for (let value = digitAt(text, at); value >= 0; value = digitAt(text, at)) {
+      group.values.push(value);
+      at += (text.bytes[at] ?? 0) < 0x80 ? 1 : 3;
+    }
+    group.end = at;
+    groups.push(group);
+    const separator = separatorAt(text, at);
+    if (separator === undefined || digitAt(text, at + separator.bytes) < 0) return groups;
+    group.separator = separator.kind;
+    at += separator.bytes;
+  }
+}
+
+function judgeChain(text: Utf8Text, groups: readonly Group[], spans: Spans): void {
+  const digits = groups.reduce((sum, group) => sum + group.values.length, 0);
+  if (digits < CHAIN_DIGITS_MIN) return;
+  if (digits + groups.length - 1 <= CHAIN_CHARS_MAX && wholeCard(groups, digits)) {
+    add(spans, "CreditCardLuhn", groups);
+    return;
+  }
+  for (let first = 0; first < groups.length;) {
+    first += windowAt(text, groups, first, spans);
+  }
+}
+
+/** Judges what starts at one group of a chain; returns how many groups are done with. */
+function windowAt(
+  text: Utf8Text,
+  groups: readonly Group[],
+  first: number,
+  spans: Spans,
+): number {
+  const size = groups[first]?.values.length ?? 0;
+  // Groups of other sizes start nothing; most groups of a long chain end here.
+  if (size < CARD_DIGITS_MIN && size !== 3 && size !== 4) return 1;
+  const before = groups[first - 1]?.separator;
+  const ssn = groups.slice(first, first + SSN_SHAPE.length);
+  if (hasShape(ssn, SSN_SHAPE) && standsFree(before, ssn) && isSsn(text, ssn)) {
+    add(spans, "SsnPattern", ssn);
+    return ssn.length;
+  }
+  for (const shape of [[size], ...CARD_SHAPES]) {
+    const card = groups.slice(first, first + shape.length);
+    if (!hasShape(card, shape) || !standsFree(before, card)) continue;
+    if (new Set(inner(card)).size <= 1 && isCard(card)) {
+      add(spans, "CreditCardLuhn", card);
+      return card.length;
+    }
+  }
+  return 1;
+}
+
+function add(spans: Spans, kind: "CreditCardLuhn" | "SsnPattern", groups: readonly Group[]): void {
+  spans.add(kind, groups[0]?.offset ?? 0, groups[groups.length - 1]?.end ?? 0);
+}
+
+function hasShape(groups: readonly Group[], shape: readonly number[]): boolean {
+  return groups.length === shape.length &&
+    groups.every((group, index) => group.values.length === shape[index]);
+}
+
+/** The separators between the groups. */
+function inner(groups: readonly Group[]): (Separator | undefined)[] {
+  return groups.slice(0, -1).map((group) => group.separator);
+}
+
+/** True when the groups are set off from the rest of their chain by spaces. */
+function standsFree(before: Separator | undefined, groups: readonly Group[]): boolean {
+  const after = groups[groups.length - 1]?.separator;
+  return (before === undefined || before === "space") && (after === undefined || after === "space");
+}
+
+function wholeCard(groups: readonly Group[], digits: number): boolean {
+  if (digits < CARD_DIGITS_MIN || digits > CARD_DIGITS_MAX) return false;
+  // With a dot in it the chain is a decimal number or a version, unless it is grouped as cards are.
+  const dotted = inner(groups).includes("dot");
+  if (dotted && !CARD_SHAPES.some((shape) => hasShape(groups, shape))) return false;
+  return isCard(groups);
+}
+
+function isCard(groups: readonly Group[]): boolean {
+  const digits = groups.flatMap((group) => group.values);
+  return digits.length >= CARD_DIGITS_MIN && digits.length <= CARD_DIGITS_MAX &&
+    hasIssuer(digits) && luhn(digits);
+}
+
+/** First digits that card schemes hand out; time stamps, dates and amounts mostly start otherwise. */
+function hasIssuer(digits: readonly number[]): boolean {
+  const head = digits.slice(0, 4).reduce((value, digit) => value * 10 + digit, 0);
+  if (head >= 4000 && head <= 6999) return true;
+  if (head >= 2200 && head <= 2720) return true;
+  if (head >= 3000 && head <= 3999) return !(head >= 3100 && head <= 3399);
+  return (head >= 8100 && head <= 8299) || head === 9792;
+}
+
+/** ISO/IEC 7812-1 check digit. */
+function luhn(digits: readonly number[]): boolean {
+  let sum = 0;
+  let double = false;
+  for (let index = digits.length - 1; index >= 0; index--) {
+    const digit = digits[index] ?? 0;
+    sum += double ? (digit > 4 ? digit * 2 - 9 : digit * 2) : digit;
+    double = !double;
+  }
+  return sum % 10 === 0;
+}
+
+function isSsn(text: Utf8Text, groups: readonly Group[]): boolean {
+  const separators = inner(groups);
+  if (separators.includes("space")) return false;
+  // Three numbers with dots are more often a version than a person.
+  if (separators.includes("dot") && !calledSsn(text, groups[0]?.offset ?? 0)) return false;
+  const [area, group, serial] = groups.map((part) =>
+    part.values.reduce((value, digit) => value * 10 + digit, 0)
+  );
+  if (area === undefined || group === undefined || serial === undefined) return false;
+  if (area === 0 || area === 666 || group === 0 || serial === 0) return false;
+  // 9xx is never an SSN, but with these groups it is a taxpayer number of the same form.
+  return area < 900 || (group >= 50 && group !== 89 && group !== 93 && group !== 66);
+}
+
+function calledSsn({ bytes }: Utf8Text, offset: number): boolean {
+  const from = Math.max(0, offset - SSN_CONTEXT_BYTES);
+  let context = "";
+  for (let at = from; at < offset; at++) context += String.fromCharCode((bytes[at] ?? 0) | 0x20);
+  return context.includes("ssn") || context.includes("social");
+}

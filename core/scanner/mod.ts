@@ -1,0 +1,17 @@
+/**
+ * Finds secrets and personal data in a text and replaces them by labels.
+ *
+ * @module
+ */
+export * from "./finding.ts";
+export { SCANNER_LIMITS } from "./limits.ts";
+export { isKnownLocalePack } from "./locale/pack.ts";
+export { CompiledPattern, compilePattern, type PatternResult } from "./pattern.ts";
+export { redact } from "./redact.ts";
+export {
+  createScanner,
+  DEFAULT_SCANNER,
+  type ScannerOptions,
+  UnknownLocalePackError,
+} from "./scanner.ts";
+export { ScanLimitError } from "./spans.ts";

@@ -1,0 +1,220 @@
+/**
+ * Every bound of this module in one place, with what happens at it. Defaults suit a service that
+ * answers small requests to many peers; a server or channel may override each by name.
+ *
+ * @module
+ */
+
+/** Bounds a peer can run into. Bytes, milliseconds and counts by the last word of each name. */
+export interface Bounds {
+  /** One received message. At it: the call ends with RESOURCE_EXHAUSTED, unread. */
+  readonly receive_message_bytes: number;
+  /** One sent message. At it: the call ends with RESOURCE_EXHAUSTED. */
+  readonly send_message_bytes: number;
+  /**
+   * One received header list, decoded, 32 bytes overhead a field (SETTINGS_MAX_HEADER_LIST_SIZE).
+   * At it: the call ends with RESOURCE_EXHAUSTED; the connection lives.
+   */
+  readonly header_list_bytes: number;
+  /** One received header block as it travels. At it: GOAWAY ENHANCE_YOUR_CALM. */
+  readonly header_block_bytes: number;
+  /** CONTINUATION frames of one header block. At it: GOAWAY ENHANCE_YOUR_CALM. */
+  readonly continuation_frames: number;
+  /** The peer's dynamic HPACK table (SETTINGS_HEADER_TABLE_SIZE). Past it: COMPRESSION_ERROR. */
+  readonly header_table_bytes: number;
+  /** Payload of one received frame (SETTINGS_MAX_FRAME_SIZE). Past it: FRAME_SIZE_ERROR. */
+  readonly frame_bytes: number;
+  /**
+   * Streams open on one connection, with those whose handler still runs after a reset. At it: new
+   * streams are reset with REFUSED_STREAM.
+   */
+  readonly concurrent_streams: number;
+  /** Connections open on one server. At it: new ones are closed unread. */
+  readonly connections: number;
+  /**
+   * Streams ended by a reset (sent by the peer, or caused by its errors) beyond the sustained rate
+   * of {@linkcode resets_per_second}. At it: GOAWAY ENHANCE_YOUR_CALM.
+   */
+  readonly reset_burst: number;
+  /** Sustained resets a second on one connection. */
+  readonly resets_per_second: number;
+  /**
+   * SETTINGS, PING, PRIORITY, empty DATA and unknown frames beyond the sustained rate of
+   * {@linkcode control_frames_per_second}. At it: GOAWAY ENHANCE_YOUR_CALM.
+   */
+  readonly control_frame_burst: number;
+  /** Sustained control frames a second on one connection. */
+  readonly control_frames_per_second: number;
+  /**
+   * WINDOW_UPDATE frames beyond those our own DATA earned (two a frame) and the sustained rate of
+   * {@linkcode window_updates_per_second}. At it: GOAWAY ENHANCE_YOUR_CALM.
+   */
+  readonly window_update_burst: number;
+  /** Sustained WINDOW_UPDATE frames a second that no DATA of ours explains. */
+  readonly window_updates_per_second: number;
+  /** Flow-control window of one stream. Data past it: FLOW_CONTROL_ERROR on the stream. */
+  readonly stream_window_bytes: number;
+  /** Flow-control window of a connection. Data past it: FLOW_CONTROL_ERROR, GOAWAY. */
+  readonly connection_window_bytes: number;
+  /**
+   * Received bytes waiting in one connection's unfinished or unread messages. At it: the call that
+   * needs more ends with RESOURCE_EXHAUSTED.
+   */
+  readonly connection_buffer_bytes: number;
+  /** The same over all connections of one server. At it: as above. */
+  readonly server_buffer_bytes: number;
+  /**
+   * Response messages of one connection waiting for the peer's windows. At it: the call that adds
+   * one more ends with RESOURCE_EXHAUSTED.
+   */
+  readonly connection_pending_bytes: number;
+  /**
+   * Encoded frames waiting for the socket. At it: message bytes wait in their stream and the
+   * handler or caller waits with them.
+   */
+  readonly output_high_water_bytes: number;
+  /** Frames waiting for the socket, replies to the peer included. At it: reading stops. */
+  readonly output_bytes: number;
+  /** Text of `grpc-message`, before percent-encoding. At it: the text is cut. */
+  readonly status_message_bytes: number;
+  /** From accept to the end of TLS, preface and SETTINGS. At it: the connection is closed. */
+  readonly handshake_timeout_ms: number;
+  /** A frame or header block begun and not finished. At it: GOAWAY, closed. */
+  readonly frame_timeout_ms: number;
+  /** A write the peer's socket takes no byte of. At it: the connection is closed. */
+  readonly write_timeout_ms: number;
+  /** A message that waits for the peer's flow-control window. At it: the stream is reset. */
+  readonly window_stall_timeout_ms: number;
+  /** A single request message that does not arrive in full. At it: DEADLINE_EXCEEDED. */
+  readonly request_timeout_ms: number;
+  /** A connection without a stream. At it: GOAWAY NO_ERROR, closed. */
+  readonly idle_timeout_ms: number;
+  /** Silence on a connection after which a PING asks whether the peer is there; 0 never asks. */
+  readonly keepalive_interval_ms: number;
+  /** An unanswered keepalive PING. At it: the connection is closed. */
+  readonly keepalive_timeout_ms: number;
+  /** Between our last frame and the peer's close. At it: the socket is closed. */
+  readonly linger_timeout_ms: number;
+  /** How often the timeouts above are looked at: they fire at most this much late. */
+  readonly sweep_interval_ms: number;
+}
+
+/** Defaults of a server. */
+export const SERVER_BOUNDS: Bounds = {
+  receive_message_bytes: 4 * 1024 * 1024,
+  send_message_bytes: 4 * 1024 * 1024,
+  header_list_bytes: 16 * 1024,
+  header_block_bytes: 32 * 1024,
+  continuation_frames: 16,
+  header_table_bytes: 4096,
+  frame_bytes: 16_384,
+  concurrent_streams: 256,
+  connections: 1024,
+  reset_burst: 500,
+  resets_per_second: 100,
+  control_frame_burst: 1000,
+  control_frames_per_second: 200,
+  window_update_burst: 10_000,
+  window_updates_per_second: 1000,
+  stream_window_bytes: 256 * 1024,
+  connection_window_bytes: 4 * 1024 * 1024,
+  connection_buffer_bytes: 32 * 1024 * 1024,
+  server_buffer_bytes: 256 * 1024 * 1024,
+  connection_pending_bytes: 32 * 1024 * 1024,
+  output_high_water_bytes: 256 * 1024,
+  output_bytes: 1024 * 1024,
+  status_message_bytes: 2048,
+  handshake_timeout_ms: 10_000,
+  frame_timeout_ms: 10_000,
+  write_timeout_ms: 20_000,
+  window_stall_timeout_ms: 120_000,
+  request_timeout_ms: 60_000,
+  idle_timeout_ms: 10 * 60_000,
+  keepalive_interval_ms: 60_000,
+  keepalive_timeout_ms: 20_000,
+  linger_timeout_ms: 1000,
+  sweep_interval_ms: 250,
+};
+
+/** Defaults of a client: as a server's, but idle connections stay and nothing asks for a PING. */
+export const CLIENT_BOUNDS: Bounds = {
+  ...SERVER_BOUNDS,
+  reset_burst: 10_000,
+  resets_per_second: 1000,
+  stream_window_bytes: 1024 * 1024,
+  idle_timeout_ms: Number.POSITIVE_INFINITY,
+  keepalive_interval_ms: 0,
+};
+
+/** Calls one channel holds while it has no connection or no free stream; past it: UNAVAILABLE. */
+export const CHANNEL_WAITING_CALLS_MAX = 10_000;
+
+/** Times one call is sent anew after the server promised not to have begun it. */
+export const CALL_RESENDS_MAX = 2;
+
+/** Why something of a peer was refused; the keys of `ServerStats.refused`. */
+export type Refusal =
+  | "connections"
+  | "concurrent_streams"
+  | "continuation_frames"
+  | "control_frames"
+  | "window_updates"
+  | "resets"
+  | "header_block_bytes"
+  | "header_list_bytes"
+  | "hpack"
+  | "frame_bytes"
+  | "flow_control"
+  | "protocol"
+  | "closed_stream"
+  | "malformed_request"
+  | "message_bytes"
+  | "buffer_bytes"
+  | "pending_bytes"
+  | "message_framing"
+  | "compression"
+  | "content_type"
+  | "http_method"
+  | "unknown_method"
+  | "handshake_timeout"
+  | "frame_timeout"
+  | "write_timeout"
+  | "window_stall_timeout"
+  | "request_timeout"
+  | "idle_timeout"
+  | "keepalive_timeout"
+  | "tls_handshake"
+  | "deadline"
+  | "interceptor";
+
+/**
+ * The defaults with the given overrides.
+ *
+ * @throws RangeError when a bound is negative, no number, or outside what HTTP/2 allows
+ */
+export function withBounds(defaults: Bounds, overrides: Partial<Bounds> | undefined): Bounds {
+  const bounds = { ...defaults, ...overrides };
+  for (const [name, value] of Object.entries(bounds)) {
+    if (typeof value !== "number" || Number.isNaN(value) || value < 0) {
+      throw new RangeError(`bound \`${name}\` is \`${value}\`: expected a number of at least 0`);
+    }
+  }
+  if (bounds.frame_bytes < 16_384 || bounds.frame_bytes > 65_536) {
+    throw new RangeError(
+      `bound \`frame_bytes\` is \`${bounds.frame_bytes}\`: expected 16384 to 65536 (RFC 9113 4.2)`,
+    );
+  }
+  if (bounds.connection_window_bytes < 65_535 || bounds.connection_window_bytes >= 2 ** 31) {
+    throw new RangeError(
+      `bound \`connection_window_bytes\` is \`${bounds.connection_window_bytes}\`: ` +
+        "expected 65535 to 2147483647 (RFC 9113 6.9.2)",
+    );
+  }
+  if (bounds.stream_window_bytes < 1 || bounds.stream_window_bytes >= 2 ** 31) {
+    throw new RangeError(
+      `bound \`stream_window_bytes\` is \`${bounds.stream_window_bytes}\`: ` +
+        "expected 1 to 2147483647 (RFC 9113 6.9.2)",
+    );
+  }
+  return bounds;
+}

@@ -1,0 +1,383 @@
+/**
+ * One call of a client, from its request to its status. It outlives its stream: a call the server
+ * never began may be sent anew on another.
+ *
+ * @module
+ */
+
+import { CALL_RESENDS_MAX } from "../bounds.ts";
+import { Code } from "../code.ts";
+import { GrpcError } from "../grpc_error.ts";
+import { ErrorCode } from "../http2/frames.ts";
+import { type AbortOrigin, Http2Stream } from "../http2/stream.ts";
+import { isSingleMessage, MessageReader } from "../message_framing.ts";
+import { MessageStream, type Pulled } from "../message_stream.ts";
+import { DeadlineTimer } from "../timeout.ts";
+import type { ClientConnection } from "./connection.ts";
+import type { CallOptions } from "./options.ts";
+import { headError, metadataOf, resetError, statusError } from "./status.ts";
+
+/** What a call asks for. */
+export interface CallSpec {
+  readonly path: string;
+  /** The framed-to-be request when there is exactly one; undefined when requests are streamed. */
+  readonly request: Uint8Array | undefined;
+  readonly options: CallOptions;
+  readonly receive_message_bytes: number;
+}
+
+/** Who finds a connection for a call. */
+export interface CallPlacer {
+  /** Attaches the call to a connection now or later, or ends it. */
+  place(call: ClientCall): void;
+  /** Forgets a call that waits. */
+  withdraw(call: ClientCall): void;
+}
+
+/** A call's stream on one connection. */
+export class ClientStream extends Http2Stream {
+  readonly call: ClientCall;
+  #headers_seen = false;
+
+  constructor(call: ClientCall, send_window: number, receive_window: number) {
+    super(send_window, receive_window);
+    this.call = call;
+  }
+
+  /** A header list of the server: informational, head, trailers, or both at once. */
+  onFields(fields: readonly string[], end_stream: boolean): void {
+    const first = !this.#headers_seen;
+    this.#headers_seen = true;
+    if (first) this.call.onHead(fields, end_stream);
+    else this.call.onTrailers(fields);
+  }
+
+  get headersSeen(): boolean {
+    return this.#headers_seen;
+  }
+
+  override onData(bytes: Uint8Array, start: number, end: number, end_stream: boolean): void {
+    this.call.onData(bytes, start, end, end_stream);
+  }
+
+  override onSent(): void {
+    this.call.onSent();
+  }
+
+  override onAborted(origin: AbortOrigin, code: number, text: string): void {
+    this.call.onAborted(origin, code, text);
+  }
+}
+
+/** One call. */
+export class ClientCall {
+  readonly spec: CallSpec;
+  readonly deadline_ms: number | undefined;
+  readonly #placer: CallPlacer;
+  readonly #timer: DeadlineTimer | undefined;
+  readonly #onAbort: (() => void) | undefined;
+  #reader: MessageReader;
+  #single: Uint8Array | undefined;
+  #connection: ClientConnection | undefined;
+  #stream: ClientStream | undefined;
+  #resends = 0;
+  #answered = false;
+  #withheld_bytes = 0;
+  #end: { readonly error: GrpcError | undefined } | undefined;
+  #responses: MessageStream | undefined;
+  #settleUnary: (() => void) | undefined;
+  #wakeSender: (() => void) | undefined;
+  #wakeAttached: (() => void) | undefined;
+
+  constructor(spec: CallSpec, placer: CallPlacer) {
+    this.spec = spec;
+    this.#placer = placer;
+    this.#reader = new MessageReader(spec.receive_message_bytes);
+    const { timeout_ms, signal } = spec.options;
+    if (timeout_ms !== undefined) {
+      this.deadline_ms = Date.now() + timeout_ms;
+      this.#timer = new DeadlineTimer(this.deadline_ms, () => {
+        this.cancel(new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED));
+      });
+    }
+    if (signal !== undefined) {
+      this.#onAbort = () => this.cancel(cancelledBy(signal));
+      signal.addEventListener("abort", this.#onAbort, { once: true });
+    }
+  }
+
+  /** Whether the call has its status. */
+  get ended(): boolean {
+    return this.#end !== undefined;
+  }
+
+  /** Sends the call on its way; never throws. */
+  start(): void {
+    const { signal } = this.spec.options;
+    if (signal?.aborted === true) return this.finish(cancelledBy(signal));
+    if (this.deadline_ms !== undefined && this.deadline_ms <= Date.now()) {
+      return this.finish(new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED));
+    }
+    this.#placer.place(this);
+  }
+
+  // Sending
+
+  /** Called by a connection that has room. */
+  attach(connection: ClientConnection, stream: ClientStream): void {
+    this.#connection = connection;
+    this.#stream = stream;
+    if (this.spec.request !== undefined) {
+      connection.sender.sendMessage(stream, this.spec.request, true);
+    }
+    this.#wakeAttached?.();
+    this.#wakeAttached = undefined;
+  }
+
+  /** Sends one of several requests; resolves when the next may be sent, or the call has ended. */
+  async send(message: Uint8Array): Promise<void> {
+    if (this.#stream === undefined && !this.ended) {
+      await new Promise<void>((resolve) => this.#wakeAttached = resolve);
+    }
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || this.ended) return;
+    if (this.#connection?.sender.sendMessage(stream, message, false) !== false) return;
+    await new Promise<void>((resolve) => this.#wakeSender = resolve);
+  }
+
+  /** Tells the server that no further request comes. */
+  async halfClose(): Promise<void> {
+    if (this.#stream === undefined && !this.ended) {
+      await new Promise<void>((resolve) => this.#wakeAttached = resolve);
+    }
+    const stream = this.#stream;
+    if (stream === undefined || stream.closed || this.ended) return;
+    this.#connection?.sender.sendEnd(stream);
+  }
+
+  onSent(): void {
+    this.#wakeSender?.();
+    this.#wakeSender = undefined;
+  }
+
+  // Receiving
+
+  /** The one response of a call that has one. */
+  response(): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => {
+      this.#settleUnary = () => {
+        const taken = this.#takeSingle();
+        if (taken instanceof GrpcError) reject(taken);
+        else resolve(taken);
+      };
+      if (this.ended) this.#settleUnary();
+    });
+  }
+
+  /** The responses of a call that has several; leaving early cancels the call. */
+  responses(): MessageStream {
+    return this.#responses ??= new MessageStream(
+      () => this.#pull(),
+      () => this.#streamError(),
+      () => this.cancel(new GrpcError("the call was cancelled", Code.CANCELLED)),
+    );
+  }
+
+  onHead(fields: readonly string[], end_stream: boolean): void {
+    this.#answered = true;
+    const error = headError(fields);
+    if (error !== undefined) return this.cancel(error);
+    if (end_stream) return this.onTrailers(fields);
+    const metadata = metadataOf(fields);
+    if (metadata === undefined) return this.cancel(malformedMetadata());
+    this.#tell(() => this.spec.options.onHeaders?.(metadata));
+  }
+
+  onTrailers(fields: readonly string[]): void {
+    const metadata = metadataOf(fields);
+    if (metadata === undefined) return this.cancel(malformedMetadata());
+    const error = statusError(fields, metadata);
+    this.#tell(() => this.spec.options.onTrailers?.(metadata));
+    if (error === undefined && this.#reader.head() === "partial") {
+      return this.cancel(new GrpcError("the server ended inside a message", Code.INTERNAL));
+    }
+    this.#leaveStream(ErrorCode.NO_ERROR);
+    this.finish(error);
+  }
+
+  onData(bytes: Uint8Array, start: number, end: number, end_stream: boolean): void {
+    if (this.ended) return;
+    if (!this.#answered) {
+      return this.cancel(new GrpcError("the server sent data before its headers", Code.INTERNAL));
+    }
+    if (end_stream) {
+      const text = "the server ended the call without trailers";
+      return this.cancel(new GrpcError(text, Code.INTERNAL));
+    }
+    if (
+      this.#responses === undefined && this.#single === undefined &&
+      this.#reader.bufferedBytes === 0 &&
+      isSingleMessage(bytes, start, end, this.spec.receive_message_bytes)
+    ) {
+      this.#single = bytes.slice(start + 5, end);
+      this.#giveCredit(end - start);
+      return;
+    }
+    this.#reader.append(bytes, start, end);
+    if (!this.#headIsSound()) return;
+    if (this.#responses === undefined) {
+      const limit = this.spec.receive_message_bytes + 5;
+      if (this.#reader.bufferedBytes > limit) return this.#tooManyResponses();
+      this.#giveCredit(end - start);
+      return;
+    }
+    this.#withheld_bytes += end - start;
+    this.#releaseWindow();
+    this.#responses.wake();
+  }
+
+  onAborted(origin: AbortOrigin, code: number, text: string): void {
+    this.#stream = undefined;
+    if (this.ended) return;
+    if (origin === "peer" && code === ErrorCode.REFUSED_STREAM && this.#resend()) return;
+    if (origin === "peer") return this.finish(resetError(code));
+    if (origin === "connection") return this.finish(new GrpcError(text, Code.UNAVAILABLE));
+    this.finish(new GrpcError(`the call broke: ${text}`, Code.INTERNAL));
+  }
+
+  /** The server promised that it never began this call. */
+  onNotBegun(text: string): void {
+    this.#stream = undefined;
+    if (!this.#resend()) this.finish(new GrpcError(text, Code.UNAVAILABLE));
+  }
+
+  // Ends
+
+  /** Ends the call from our side and tells the server. */
+  cancel(error: GrpcError): void {
+    if (this.ended) return;
+    this.#leaveStream(ErrorCode.CANCEL);
+    this.finish(error);
+  }
+
+  /** Settles the call; no frame is sent. */
+  finish(error: GrpcError | undefined): void {
+    if (this.ended) return;
+    this.#end = { error };
+    this.#timer?.clear();
+    if (this.#onAbort !== undefined) {
+      this.spec.options.signal?.removeEventListener("abort", this.#onAbort);
+    }
+    this.#placer.withdraw(this);
+    this.#wakeAttached?.();
+    this.#wakeSender?.();
+    this.#settleUnary?.();
+    this.#responses?.wake();
+  }
+
+  #leaveStream(code: ErrorCode): void {
+    const stream = this.#stream;
+    this.#stream = undefined;
+    if (stream === undefined || stream.closed) return;
+    if (stream.local_ended && stream.remote_ended) return;
+    this.#connection?.reset(stream, code);
+  }
+
+  #resend(): boolean {
+    if (this.spec.request === undefined || this.#answered) return false;
+    if (++this.#resends > CALL_RESENDS_MAX) return false;
+    this.#reader.clear();
+    this.#placer.place(this);
+    return true;
+  }
+
+  #takeSingle(): Uint8Array | GrpcError {
+    const error = this.#end?.error;
+    if (error !== undefined) return error;
+    const head = this.#reader.head();
+    if (this.#single !== undefined && head === "empty") return this.#single;
+    if (this.#single === undefined && head === "message") {
+      const message = this.#reader.take();
+      if (this.#reader.head() === "empty") return message;
+    }
+    const none = this.#single === undefined && head === "empty";
+    return new GrpcError(
+      `the server sent ${none ? "no response" : "several responses"}: exactly one is expected`,
+      Code.UNIMPLEMENTED,
+    );
+  }
+
+  #tooManyResponses(): void {
+    this.cancel(
+      new GrpcError(
+        "the server sent several responses: exactly one is expected",
+        Code.UNIMPLEMENTED,
+      ),
+    );
+  }
+
+  #pull(): Pulled {
+    if (this.#reader.head() === "message") {
+      const message = this.#reader.take();
+      this.#releaseWindow();
+      if (!this.ended) this.#headIsSound();
+      return { message };
+    }
+    return this.#end !== undefined && this.#end.error === undefined ? "end" : "wait";
+  }
+
+  /** Messages that arrived before a failure are delivered before it. */
+  #streamError(): GrpcError | undefined {
+    return this.#reader.head() === "message" ? undefined : this.#end?.error;
+  }
+
+  #headIsSound(): boolean {
+    const head = this.#reader.head();
+    if (head !== "compressed" && head !== "too_long" && head !== "bad_flag") return true;
+    const limit = this.spec.receive_message_bytes;
+    this.cancel(
+      head === "too_long"
+        ? new GrpcError(
+          `the response message is larger than ${limit} bytes`,
+          Code.RESOURCE_EXHAUSTED,
+        )
+        : new GrpcError("the server's message is compressed or malformed", Code.INTERNAL),
+    );
+    return false;
+  }
+
+  #giveCredit(bytes: number): void {
+    if (this.#stream !== undefined) this.#connection?.giveCredit(this.#stream, bytes);
+  }
+
+  #releaseWindow(): void {
+    if (this.#withheld_bytes === 0 || this.#reader.head() === "message") return;
+    this.#giveCredit(this.#withheld_bytes);
+    this.#withheld_bytes = 0;
+  }
+
+  /** Runs a callback of the caller's; what it throws ends the call, not the connection. */
+  #tell(callback: () => void): void {
+    try {
+      callback();
+    } catch (reason) {
+      this.cancel(GrpcError.from(reason));
+    }
+  }
+}
+
+function cancelledBy(signal: AbortSignal): GrpcError {
+  const { reason } = signal;
+  if (reason instanceof GrpcError) return reason;
+  const timed_out = reason instanceof Error && reason.name === "TimeoutError";
+  return timed_out
+    ? new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED, { cause: reason })
+    : new GrpcError("the call was cancelled", Code.CANCELLED, { cause: reason });
+}
+
+function malformedMetadata(): GrpcError {
+  return new GrpcError(
+    "the server's metadata holds a `-bin` value that is not base64",
+    Code.INTERNAL,
+  );
+}

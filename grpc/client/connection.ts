@@ -1,0 +1,180 @@
+/**
+ * The client's side of one connection: opens streams for calls, and hears GOAWAY.
+ *
+ * @module
+ */
+
+import type { Bounds, Refusal } from "../bounds.ts";
+import type { DecodedBlock } from "../hpack/decoder.ts";
+import { ConnectionError } from "../http2/connection_error.ts";
+import { Http2Connection } from "../http2/connection.ts";
+import { areAllowedTrailers } from "../http2/field_rules.ts";
+import { ErrorCode, errorCodeName, MAX_31_BIT } from "../http2/frames.ts";
+import { HeadCache } from "../http2/head_cache.ts";
+import type { Transport } from "../http2/transport.ts";
+import { type ClientCall, ClientStream } from "./call.ts";
+import { fieldOf } from "./status.ts";
+
+/** What a connection tells its channel. */
+export interface ConnectionListener {
+  /** The server's SETTINGS are there: calls may be opened. */
+  onReady(connection: ClientConnection): void;
+  /** A stream ended: there may be room for a waiting call. */
+  onRoom(connection: ClientConnection): void;
+  /** No new calls any more; calls already open may finish. */
+  onLeaving(connection: ClientConnection): void;
+  onClosed(connection: ClientConnection, text: string): void;
+}
+
+/** One connection to a server. */
+export class ClientConnection extends Http2Connection<ClientStream> {
+  readonly #listener: ConnectionListener;
+  readonly #blocks: HeadCache<DecodedBlock>;
+  #next_stream_id = 1;
+  #leaving = false;
+
+  constructor(transport: Transport, bounds: Bounds, listener: ConnectionListener) {
+    super("client", transport, bounds);
+    this.#listener = listener;
+    this.#blocks = new HeadCache(this.decoder);
+  }
+
+  /** Whether a call may be opened now. */
+  get hasRoom(): boolean {
+    return this.phase === "open" && !this.#leaving &&
+      this.streams.size < this.peer.concurrent_streams;
+  }
+
+  /** Opens a stream for a call; only when {@linkcode hasRoom}. */
+  open(call: ClientCall, header_block: Uint8Array): void {
+    const { initial_window_bytes } = this.peer;
+    const stream = new ClientStream(call, initial_window_bytes, this.bounds.stream_window_bytes);
+    stream.id = this.#next_stream_id;
+    this.#next_stream_id += 2;
+    this.add(stream);
+    this.sender.sendHeaders(stream, header_block, false);
+    call.attach(this, stream);
+    // Stream ids are used up (RFC 9113 section 5.1.1): the next call needs a new connection.
+    if (this.#next_stream_id > MAX_31_BIT) this.leave();
+  }
+
+  override onHeaderBlock(
+    stream_id: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    end_stream: boolean,
+  ): void {
+    const { fields, too_large } = this.#decodeCached(bytes, start, end);
+    const stream = this.streams.get(stream_id);
+    if (stream === undefined) {
+      if (!this.isIdle(stream_id)) return; // Late: we reset it, or it had ended.
+      throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "protocol", "HEADERS on an idle stream");
+    }
+    if (stream.remote_ended) {
+      return this.violate(stream, ErrorCode.STREAM_CLOSED, "closed_stream");
+    }
+    if (too_large) return this.violate(stream, ErrorCode.CANCEL, "header_list_bytes");
+    if (!isResponse(fields, stream.headersSeen, end_stream)) {
+      return this.violate(stream, ErrorCode.PROTOCOL_ERROR, "malformed_request");
+    }
+    if (isInformational(fields)) return this.chargeControl();
+    if (end_stream) stream.remote_ended = true;
+    stream.onFields(fields, end_stream);
+    if (end_stream) this.removeIfDone(stream);
+  }
+
+  #decodeCached(bytes: Uint8Array, start: number, end: number): DecodedBlock {
+    const cached = this.#blocks.get(bytes, start, end);
+    if (cached !== undefined) return cached;
+    const generation = this.decoder.generation;
+    const decoded = this.decode(bytes, start, end);
+    if (generation === this.decoder.generation) this.#blocks.put(bytes, start, end, decoded);
+    return decoded;
+  }
+
+  /** The server goes away: calls it never began move on, the others finish here. */
+  override onGoaway(last_stream_id: number, code: number): void {
+    this.chargeControl();
+    const text = `the server is going away: ${errorCodeName(code)}`;
+    this.leave();
+    for (const stream of [...this.streams.values()]) {
+      if (stream.id <= last_stream_id) continue;
+      this.drop(stream);
+      stream.call.onNotBegun(text);
+    }
+    this.#closeWhenEmpty();
+  }
+
+  /** Takes no new calls; closes when the open ones have ended. */
+  leave(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#listener.onLeaving(this);
+    this.#closeWhenEmpty();
+  }
+
+  /** Ends every call and closes. */
+  shutdown(text: string): void {
+    this.#leaving = true;
+    if (this.phase === "open") {
+      this.sendGoaway(0, ErrorCode.NO_ERROR, "");
+      this.closeGently(text);
+    } else if (this.phase === "handshake") {
+      this.terminate(text);
+    }
+  }
+
+  override closeIdle(): void {
+    this.leave();
+  }
+
+  override onRefused(_refusal: Refusal): void {}
+
+  protected override isIdle(stream_id: number): boolean {
+    return (stream_id & 1) === 0 || stream_id >= this.#next_stream_id;
+  }
+
+  protected override lastPeerStreamId(): number {
+    return 0;
+  }
+
+  protected override onEstablished(): void {
+    this.#listener.onReady(this);
+  }
+
+  protected override onPeerSettings(): void {
+    if (this.phase === "open") this.#listener.onRoom(this);
+  }
+
+  protected override onStreamRemoved(_stream: ClientStream): void {
+    this.#listener.onRoom(this);
+    this.#closeWhenEmpty();
+  }
+
+  protected override onClosed(text: string): void {
+    this.#leaving = true;
+    this.#listener.onClosed(this, text);
+  }
+
+  #closeWhenEmpty(): void {
+    if (!this.#leaving || this.streams.size > 0 || this.phase !== "open") return;
+    // After the frames that are being written or handled right now.
+    queueMicrotask(() => {
+      if (this.streams.size > 0) return;
+      this.closeGently("the connection is no longer needed");
+    });
+  }
+}
+
+function isInformational(fields: readonly string[]): boolean {
+  return fieldOf(fields, ":status")?.startsWith("1") === true;
+}
+
+/** Whether a header list may stand where it does (RFC 9113 section 8.1). */
+function isResponse(fields: readonly string[], trailers: boolean, end_stream: boolean): boolean {
+  if (trailers) return end_stream && areAllowedTrailers(fields);
+  if (fields[0] !== ":status" || !/^[1-5][0-9]{2}$/.test(fields[1] ?? "")) return false;
+  if (end_stream && isInformational(fields)) return false;
+  return areAllowedTrailers(fields.slice(2));
+}

@@ -1,0 +1,84 @@
+/**
+ * Header blocks of requests. What every call of a method shares is encoded once.
+ *
+ * @module
+ */
+
+import { encodeBlock, encodeField, listBytes } from "../hpack/encoder.ts";
+import type { Metadata } from "../metadata.ts";
+import { formatTimeout } from "../timeout.ts";
+
+const PREFIXES_MAX = 1024;
+/** Names whose values intermediaries must not keep in their tables (RFC 7541 section 7.1.3). */
+const SENSITIVE = /auth|token|secret|password|credential|cookie|key/;
+
+/** Encodes request headers of one channel. */
+export class RequestHeaders {
+  readonly #scheme: "http" | "https";
+  readonly #authority: string;
+  readonly #metadata: Metadata | undefined;
+  readonly #prefixes = new Map<string, Uint8Array>();
+
+  constructor(scheme: "http" | "https", authority: string, metadata: Metadata | undefined) {
+    this.#scheme = scheme;
+    this.#authority = authority;
+    this.#metadata = metadata;
+  }
+
+  /** The header block of one call. */
+  block(
+    path: string,
+    timeout_ms: number | undefined,
+    metadata: Metadata | undefined,
+  ): Uint8Array {
+    const prefix = this.#prefix(path);
+    if (timeout_ms === undefined && (metadata === undefined || metadata.size === 0)) return prefix;
+    const rest: number[] = [];
+    if (timeout_ms !== undefined) encodeField(rest, "grpc-timeout", formatTimeout(timeout_ms));
+    if (metadata !== undefined) encodeMetadata(rest, metadata);
+    const block = new Uint8Array(prefix.length + rest.length);
+    block.set(prefix);
+    block.set(rest, prefix.length);
+    return block;
+  }
+
+  /** Size of the custom metadata of a call, by the peer's way of counting. */
+  metadataBytes(metadata: Metadata | undefined): number {
+    return listBytes(this.#metadata?.fields ?? []) + listBytes(metadata?.fields ?? []);
+  }
+
+  #prefix(path: string): Uint8Array {
+    const known = this.#prefixes.get(path);
+    if (known !== undefined) return known;
+    const shared = encodeBlock([
+      ":method",
+      "POST",
+      ":scheme",
+      this.#scheme,
+      ":path",
+      path,
+      ":authority",
+      this.#authority,
+      "te",
+      "trailers",
+      "content-type",
+      "application/grpc",
+      "user-agent",
+      "agent-assembly-grpc/0.1",
+    ]);
+    const own: number[] = [];
+    if (this.#metadata !== undefined) encodeMetadata(own, this.#metadata);
+    const prefix = Uint8Array.from([...shared, ...own]);
+    if (this.#prefixes.size < PREFIXES_MAX) this.#prefixes.set(path, prefix);
+    return prefix;
+  }
+}
+
+function encodeMetadata(out: number[], metadata: Metadata): void {
+  const { fields } = metadata;
+  for (let index = 0; index < fields.length; index += 2) {
+    const name = fields[index] ?? "";
+    const sensitivity = SENSITIVE.test(name) ? "never_indexed" : "plain";
+    encodeField(out, name, fields[index + 1] ?? "", sensitivity);
+  }
+}

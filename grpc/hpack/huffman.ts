@@ -1,0 +1,179 @@
+/**
+ * Huffman coding of header texts (RFC 7541 section 5.2 and Appendix B). Decoding walks a table
+ * machine four bits at a time; encoding packs code words into bytes.
+ *
+ * @module
+ */
+
+import { HUFFMAN_CODE_BITS } from "./tables.ts";
+
+const EOS = 256;
+/** A transition that ends in the EOS symbol or leaves the tree. */
+const INVALID = -1;
+/** A transition that emits nothing. */
+const SILENT = -1;
+
+const CODE_WORDS = new Uint32Array(257);
+
+interface Machine {
+  /** Next state by `state * 16 + nibble`; {@linkcode INVALID} when the text is not Huffman. */
+  readonly next: Int16Array;
+  /** Emitted byte by the same index, or {@linkcode SILENT}; a nibble completes at most one code. */
+  readonly emit: Int16Array;
+  /** Whether a text may end in a state: fewer than 8 bits, all ones, since the last symbol. */
+  readonly accepting: Uint8Array;
+}
+
+/** A node of the code tree: children by bit, or the symbol of a leaf. */
+interface TreeNode {
+  readonly children: [TreeNode | undefined, TreeNode | undefined];
+  readonly symbol: number;
+  state: number;
+  readonly accepting: boolean;
+}
+
+function newNode(symbol: number, accepting: boolean): TreeNode {
+  return { children: [undefined, undefined], symbol, state: INVALID, accepting };
+}
+
+function assignCodeWords(): void {
+  const order = HUFFMAN_CODE_BITS.map((bits, symbol) => ({ bits, symbol }));
+  order.sort((a, b) => a.bits - b.bits || a.symbol - b.symbol);
+  let word = 0;
+  let previous_bits = 0;
+  for (const { bits, symbol } of order) {
+    word = word * 2 ** (bits - previous_bits);
+    CODE_WORDS[symbol] = word++;
+    previous_bits = bits;
+  }
+}
+
+function buildTree(): TreeNode[] {
+  const root = newNode(SILENT, true);
+  root.state = 0;
+  const internal = [root];
+  for (let symbol = 0; symbol <= EOS; symbol++) {
+    const bits = HUFFMAN_CODE_BITS[symbol] ?? 0;
+    const word = CODE_WORDS[symbol] ?? 0;
+    let node = root;
+    for (let depth = 1; depth <= bits; depth++) {
+      const bit = (word >>> (bits - depth)) & 1;
+      let child = node.children[bit];
+      if (child === undefined) {
+        const all_ones = word >>> (bits - depth) === 2 ** depth - 1;
+        child = newNode(depth === bits ? symbol : SILENT, all_ones && depth < 8);
+        node.children[bit === 0 ? 0 : 1] = child;
+        if (depth < bits) {
+          child.state = internal.length;
+          internal.push(child);
+        }
+      }
+      node = child;
+    }
+  }
+  return internal;
+}
+
+function buildMachine(): Machine {
+  assignCodeWords();
+  const nodes = buildTree();
+  const root = nodes[0];
+  const next = new Int16Array(nodes.length * 16).fill(INVALID);
+  const emit = new Int16Array(nodes.length * 16).fill(SILENT);
+  const accepting = new Uint8Array(nodes.length);
+  for (const start of nodes) {
+    accepting[start.state] = start.accepting ? 1 : 0;
+    for (let nibble = 0; nibble < 16; nibble++) {
+      let node: TreeNode | undefined = start;
+      let symbol = SILENT;
+      for (let bit = 3; bit >= 0 && node !== undefined; bit--) {
+        node = node.children[(nibble >>> bit) & 1 ? 1 : 0];
+        if (node === undefined || node.symbol === SILENT) continue;
+        symbol = node.symbol;
+        node = symbol === EOS ? undefined : root;
+      }
+      if (node === undefined) continue;
+      next[start.state * 16 + nibble] = node.state;
+      emit[start.state * 16 + nibble] = symbol;
+    }
+  }
+  return { next, emit, accepting };
+}
+
+const MACHINE = buildMachine();
+
+/** Longest text one Huffman-coded byte string can hold: the shortest code has five bits. */
+function decodedBytesMax(coded_bytes: number): number {
+  return Math.floor((coded_bytes * 8) / 5);
+}
+
+let scratch = new Uint8Array(4096);
+
+/**
+ * Decodes `bytes[start, end)` as one byte per character (Latin-1).
+ *
+ * @returns the text, or undefined when it holds EOS, wrong padding or an incomplete code
+ */
+export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string | undefined {
+  const needed = decodedBytesMax(end - start);
+  if (needed > scratch.length) scratch = new Uint8Array(needed);
+  const { next, emit, accepting } = MACHINE;
+  let state = 0;
+  let length = 0;
+  for (let position = start; position < end; position++) {
+    const byte = bytes[position] ?? 0;
+    const high = state * 16 + (byte >>> 4);
+    state = next[high] ?? INVALID;
+    if (state < 0) return undefined;
+    const first = emit[high] ?? SILENT;
+    if (first >= 0) scratch[length++] = first;
+    const low = state * 16 + (byte & 15);
+    state = next[low] ?? INVALID;
+    if (state < 0) return undefined;
+    const second = emit[low] ?? SILENT;
+    if (second >= 0) scratch[length++] = second;
+  }
+  if (accepting[state] !== 1) return undefined;
+  return latin1(scratch, 0, length);
+}
+
+/** Bytes as one character each. */
+export function latin1(bytes: Uint8Array, start: number, end: number): string {
+  if (end - start <= 4096) {
+    return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
+  }
+  let text = "";
+  for (let position = start; position < end; position += 4096) {
+    text += latin1(bytes, position, Math.min(position + 4096, end));
+  }
+  return text;
+}
+
+/** Length in bytes of a text after Huffman coding; characters above 255 count as their low byte. */
+export function huffmanBytes(text: string): number {
+  let bits = 0;
+  for (let index = 0; index < text.length; index++) {
+    bits += HUFFMAN_CODE_BITS[text.charCodeAt(index) & 255] ?? 0;
+  }
+  return Math.ceil(bits / 8);
+}
+
+/** Appends the Huffman code of a text to `out`, padded with ones to a whole byte. */
+export function encodeHuffman(text: string, out: number[]): void {
+  let accumulator = 0;
+  let bits = 0;
+  for (let index = 0; index < text.length; index++) {
+    const symbol = text.charCodeAt(index) & 255;
+    const length = HUFFMAN_CODE_BITS[symbol] ?? 0;
+    const word = CODE_WORDS[symbol] ?? 0;
+    for (let bit = length - 1; bit >= 0; bit--) {
+      accumulator = (accumulator << 1) | ((word >>> bit) & 1);
+      if (++bits === 8) {
+        out.push(accumulator);
+        accumulator = 0;
+        bits = 0;
+      }
+    }
+  }
+  if (bits > 0) out.push(((accumulator << (8 - bits)) | (2 ** (8 - bits) - 1)) & 255);
+}

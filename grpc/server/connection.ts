@@ -1,0 +1,296 @@
+/**
+ * The server's side of one connection: opens calls for header blocks, refuses what may not be, and
+ * drains on shutdown.
+ *
+ * @module
+ */
+
+import type { Bounds, Refusal } from "../bounds.ts";
+import { Code } from "../code.ts";
+import { GrpcError } from "../grpc_error.ts";
+import { encodeBlock } from "../hpack/encoder.ts";
+import { ConnectionError } from "../http2/connection_error.ts";
+import { Http2Connection } from "../http2/connection.ts";
+import { areAllowedTrailers } from "../http2/field_rules.ts";
+import { ErrorCode, Flag, FrameType, MAX_31_BIT } from "../http2/frames.ts";
+import type { Transport } from "../http2/transport.ts";
+import type { Peer } from "../peer.ts";
+import { type CallOwner, ServerCall } from "./call.ts";
+import { HeadCache } from "../http2/head_cache.ts";
+import { parseRequestHead, type RequestHead } from "./request_head.ts";
+import { errorTrailers } from "./response.ts";
+import type { Route } from "./route.ts";
+import type { ServerCounters } from "./stats.ts";
+import type { ServerEvent } from "./types.ts";
+
+/** What the connections of one server share. */
+export interface ConnectionShare {
+  readonly bounds: Bounds;
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly counters: ServerCounters;
+  readonly emit: ((event: ServerEvent) => void) | undefined;
+}
+
+/** How far a graceful end has come. */
+type Draining = "no" | "announced" | "final";
+
+const NO_BYTES = new Uint8Array(0);
+
+/** One accepted connection. */
+export class ServerConnection extends Http2Connection<ServerCall> implements CallOwner {
+  readonly peerInfo: Peer;
+  readonly #share: ConnectionShare;
+  readonly #heads: HeadCache<RequestHead>;
+  /** Calls whose stream is gone and whose handler still works: they keep their place. */
+  readonly #orphans = new Set<ServerCall>();
+  readonly #onGone: (connection: ServerConnection) => void;
+  #last_stream_id = 0;
+  /** What the last GOAWAY named: later streams are not begun, and no later GOAWAY may name more. */
+  #final_stream_id: number | undefined;
+  #buffered_bytes = 0;
+  #draining: Draining = "no";
+  #announced_ms: number | undefined;
+
+  constructor(
+    transport: Transport,
+    peer: Peer,
+    share: ConnectionShare,
+    onGone: (connection: ServerConnection) => void,
+  ) {
+    super("server", transport, share.bounds);
+    this.peerInfo = peer;
+    this.#share = share;
+    this.#onGone = onGone;
+    this.#heads = new HeadCache(this.decoder);
+  }
+
+  // Streams
+
+  onHeaderBlock(
+    stream_id: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    end_stream: boolean,
+  ): void {
+    const open = this.streams.get(stream_id);
+    if (open !== undefined) return this.#onTrailers(open, bytes, start, end, end_stream);
+    if ((stream_id & 1) === 0) {
+      throw new ConnectionError(
+        ErrorCode.PROTOCOL_ERROR,
+        "protocol",
+        "HEADERS on a stream a client may not open",
+      );
+    }
+    const head = this.#headOf(bytes, start, end);
+    if (stream_id <= this.#last_stream_id) {
+      if (this.wasReset(stream_id)) return;
+      throw new ConnectionError(
+        ErrorCode.STREAM_CLOSED,
+        "closed_stream",
+        "HEADERS on a closed stream",
+      );
+    }
+    this.#last_stream_id = stream_id;
+    if (
+      this.#final_stream_id !== undefined ||
+      this.streams.size + this.#orphans.size >= this.bounds.concurrent_streams
+    ) {
+      return this.refuseStream(stream_id, ErrorCode.REFUSED_STREAM, "concurrent_streams");
+    }
+    if (head.kind !== "call") return this.#refuseHead(stream_id, head, end_stream);
+    const call = new ServerCall(this, stream_id, head);
+    this.add(call);
+    this.#share.counters.calls_started++;
+    this.#share.counters.calls_open++;
+    if (this.#share.emit !== undefined) call.started_ms = performance.now();
+    call.start(end_stream);
+  }
+
+  #headOf(bytes: Uint8Array, start: number, end: number): RequestHead {
+    const cached = this.#heads.get(bytes, start, end);
+    if (cached !== undefined) return cached;
+    const generation = this.decoder.generation;
+    const { fields, too_large } = this.decode(bytes, start, end);
+    const head = too_large ? this.#headTooLarge() : parseRequestHead(fields, this.#share.routes);
+    if (generation === this.decoder.generation) this.#heads.put(bytes, start, end, head);
+    return head;
+  }
+
+  #headTooLarge(): RequestHead {
+    return {
+      kind: "status",
+      path: "",
+      code: Code.RESOURCE_EXHAUSTED,
+      text: `the request headers are larger than ${this.bounds.header_list_bytes} bytes`,
+      refusal: "header_list_bytes",
+      accept_encoding: false,
+    };
+  }
+
+  #onTrailers(
+    call: ServerCall,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    end_stream: boolean,
+  ): void {
+    const { fields } = this.decode(bytes, start, end);
+    if (call.remote_ended) return this.violate(call, ErrorCode.STREAM_CLOSED, "closed_stream");
+    if (!end_stream || !areAllowedTrailers(fields)) {
+      return this.violate(call, ErrorCode.PROTOCOL_ERROR, "malformed_request");
+    }
+    this.onData(call.id, NO_BYTES, 0, 0, 0, true);
+  }
+
+  /** Answers a request no call is made for. */
+  #refuseHead(
+    stream_id: number,
+    head: Exclude<RequestHead, { kind: "call" }>,
+    end_stream: boolean,
+  ): void {
+    if (head.kind === "malformed") {
+      return this.refuseStream(stream_id, ErrorCode.PROTOCOL_ERROR, "malformed_request");
+    }
+    this.onRefused(head.refusal);
+    let block: Uint8Array;
+    if (head.kind === "http") {
+      block = encodeBlock([":status", head.status]);
+    } else {
+      const error = new GrpcError(head.text, head.code);
+      block = errorTrailers(error, undefined, true, this.bounds.status_message_bytes);
+      if (head.accept_encoding) {
+        block = Uint8Array.from([...block, ...encodeBlock(["grpc-accept-encoding", "identity"])]);
+      }
+    }
+    this.output.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream_id, block);
+    if (!end_stream) this.sendLateReset(stream_id);
+  }
+
+  protected override isIdle(stream_id: number): boolean {
+    return (stream_id & 1) === 0 || stream_id > this.#last_stream_id;
+  }
+
+  protected override lastPeerStreamId(): number {
+    return this.#final_stream_id ?? this.#last_stream_id;
+  }
+
+  /** A client that goes away may still finish what it began. */
+  onGoaway(): void {
+    this.chargeControl();
+  }
+
+  // What calls need
+
+  takeBuffer(bytes: number): boolean {
+    const { counters } = this.#share;
+    if (
+      this.#buffered_bytes + bytes > this.bounds.connection_buffer_bytes ||
+      counters.buffered_bytes + bytes > this.bounds.server_buffer_bytes
+    ) return false;
+    this.#buffered_bytes += bytes;
+    counters.buffered_bytes += bytes;
+    return true;
+  }
+
+  releaseBuffer(bytes: number): void {
+    this.#buffered_bytes -= bytes;
+    this.#share.counters.buffered_bytes -= bytes;
+  }
+
+  onCallEnded(call: ServerCall, code: Code): void {
+    const { counters, emit } = this.#share;
+    counters.calls_open--;
+    if (code === Code.OK) counters.calls_ok++;
+    else counters.calls_failed++;
+    emit?.({
+      type: "call_ended",
+      method: call.method,
+      code,
+      duration_ms: performance.now() - call.started_ms,
+      peer: this.peerInfo,
+    });
+  }
+
+  onHandlerStarted(call: ServerCall): void {
+    if (call.closed) this.#orphans.add(call);
+  }
+
+  onHandlerSettled(call: ServerCall): void {
+    this.#orphans.delete(call);
+  }
+
+  onHandlerFailed(method: string, reason: unknown): void {
+    this.#share.emit?.({ type: "handler_failed", method, reason });
+  }
+
+  override onRefused(refusal: Refusal): void {
+    this.#share.counters.refuse(refusal);
+    this.#share.emit?.({ type: "refused", refusal, peer: this.peerInfo });
+  }
+
+  protected override onInternalError(reason: unknown): void {
+    this.#share.emit?.({ type: "internal_error", reason });
+  }
+
+  // Ends
+
+  protected override onStreamRemoved(call: ServerCall): void {
+    if (call.handler_running) this.#orphans.add(call);
+    if (this.#draining === "final" && this.streams.size === 0) this.#endDrained();
+  }
+
+  override closeIdle(): void {
+    this.drain();
+  }
+
+  /**
+   * Ends gracefully (RFC 9113 section 6.8): first a GOAWAY that refuses nothing, so that calls on
+   * their way still count; when the peer has seen it, the real one. Calls then run to their end.
+   */
+  drain(): void {
+    if (this.phase === "handshake") return this.terminate("the server is shutting down");
+    if (this.phase !== "open" || this.#draining !== "no") return;
+    this.#draining = "announced";
+    this.sendGoaway(MAX_31_BIT, ErrorCode.NO_ERROR, "the server is shutting down");
+    const finish = () => this.#finishDraining(); // Or when the watchdog loses patience: sweep.
+    this.ping().then(finish);
+  }
+
+  /** Ends at once: open calls are aborted, then the socket is closed. */
+  abort(): void {
+    if (this.phase === "handshake") return this.terminate("the server stopped");
+    if (this.phase !== "open") return;
+    this.sendGoaway(this.lastPeerStreamId(), ErrorCode.NO_ERROR, "the server stopped");
+    this.closeGently("the server stopped");
+  }
+
+  #finishDraining(): void {
+    if (this.phase !== "open" || this.#draining === "final") return;
+    this.#draining = "final";
+    this.#final_stream_id = this.#last_stream_id;
+    this.sendGoaway(this.#final_stream_id, ErrorCode.NO_ERROR, "the server is shutting down");
+    if (this.streams.size === 0) this.#endDrained();
+  }
+
+  /** After the frames of the last stream, which are being written right now. */
+  #endDrained(): void {
+    queueMicrotask(() => this.closeGently("the server is shutting down"));
+  }
+
+  override sweep(now_ms: number): void {
+    super.sweep(now_ms);
+    if (this.#draining === "announced") {
+      this.#announced_ms ??= now_ms;
+      if (now_ms - this.#announced_ms >= this.bounds.linger_timeout_ms) this.#finishDraining();
+    }
+    for (const call of [...this.streams.values()]) {
+      if (call.awaitingRequest) call.checkRequestTimeout(now_ms);
+    }
+  }
+
+  protected override onClosed(text: string): void {
+    this.#share.emit?.({ type: "connection_closed", peer: this.peerInfo, text });
+    this.#onGone(this);
+  }
+}

@@ -1,0 +1,230 @@
+/**
+ * Where connections come from: TCP, Unix sockets, TLS, mutual TLS.
+ *
+ * @module
+ */
+
+import type { Transport } from "../http2/transport.ts";
+import type { Peer } from "../peer.ts";
+import { acceptNodeSockets } from "./node_listener.ts";
+
+/** Where to listen. */
+export type ListenOptions =
+  /** `reusePort`: several processes share the port (SO_REUSEPORT). */
+  | {
+    readonly transport: "tcp";
+    readonly hostname: string;
+    readonly port: number;
+    readonly reusePort?: boolean;
+  }
+  /** The socket file gets mode 0600; a file left by a dead server is replaced. */
+  | { readonly transport: "unix"; readonly path: string }
+  /** PEM texts. `clientCa` makes a client certificate of that authority mandatory. */
+  | {
+    readonly transport: "tls";
+    readonly hostname: string;
+    readonly port: number;
+    readonly cert: string;
+    readonly key: string;
+    readonly clientCa?: string;
+  };
+
+/** A listener that is bound and accepts. */
+export interface BoundListener {
+  /** `host:port`, or the socket's path. */
+  readonly address: string;
+  readonly port: number | undefined;
+  /** Stops accepting; connections already accepted live on. */
+  close(): Promise<void>;
+}
+
+/** Receives what a listener accepts. */
+export interface Acceptor {
+  readonly handshake_timeout_ms: number;
+  /** Whether one more connection may be taken; counts the refusal when not. */
+  admit(peer: Peer): boolean;
+  /** An admitted connection is ready for HTTP/2. */
+  onConnection(transport: Transport, peer: Peer): void;
+  /** An admitted connection never got that far. */
+  onHandshakeFailed(peer: Peer, timed_out: boolean): void;
+  onAcceptFailed(reason: unknown): void;
+}
+
+const ACCEPT_RETRY_MS = 50;
+
+/**
+ * Binds a listener.
+ *
+ * @throws Deno.errors.AddrInUse, or whatever else binding reports
+ */
+export async function bind(options: ListenOptions, acceptor: Acceptor): Promise<BoundListener> {
+  switch (options.transport) {
+    case "unix":
+      return await bindUnix(options.path, acceptor);
+    case "tcp":
+      if (options.reusePort === true) return await acceptNodeSockets(options, acceptor);
+      return bindTcp(options.hostname, options.port, acceptor);
+    case "tls":
+      if (options.clientCa !== undefined) return await acceptNodeSockets(options, acceptor);
+      return bindTls(options, acceptor);
+  }
+}
+
+function addressOf(address: Deno.NetAddr): string {
+  const host = address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname;
+  return `${host}:${address.port}`;
+}
+
+function bindTcp(hostname: string, port: number, acceptor: Acceptor): BoundListener {
+  const listener = Deno.listen({ hostname, port });
+  acceptAll(listener, acceptor, (conn) => {
+    const peer: Peer = { transport: "tcp", address: addressOf(conn.remoteAddr) };
+    if (!acceptor.admit(peer)) return closeQuietly(conn);
+    conn.setNoDelay(true);
+    acceptor.onConnection(conn, peer);
+  });
+  return bound(listener, addressOf(listener.addr), listener.addr.port);
+}
+
+function bindTls(
+  options: Extract<ListenOptions, { transport: "tls" }>,
+  acceptor: Acceptor,
+): BoundListener {
+  const { hostname, port, cert, key } = options;
+  const listener = Deno.listenTls({ hostname, port, cert, key, alpnProtocols: ["h2"] });
+  acceptAll(listener, acceptor, (conn) => {
+    const peer: Peer = { transport: "tls", address: addressOf(conn.remoteAddr) };
+    if (!acceptor.admit(peer)) return closeQuietly(conn);
+    finishHandshake(conn, peer, acceptor);
+  });
+  return bound(listener, addressOf(listener.addr), listener.addr.port);
+}
+
+/** Completes TLS within its time; never rejects. */
+async function finishHandshake(
+  conn: Deno.TlsConn,
+  peer: Peer,
+  acceptor: Acceptor,
+): Promise<void> {
+  let timed_out = false;
+  const timer = setTimeout(() => {
+    timed_out = true;
+    closeQuietly(conn);
+  }, acceptor.handshake_timeout_ms);
+  try {
+    const { alpnProtocol } = await conn.handshake();
+    if (timed_out || alpnProtocol !== "h2") throw new TypeError("no HTTP/2 by ALPN");
+  } catch {
+    closeQuietly(conn);
+    return acceptor.onHandshakeFailed(peer, timed_out);
+  } finally {
+    clearTimeout(timer);
+  }
+  acceptor.onConnection(conn, peer);
+}
+
+async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener> {
+  await removeStaleSocket(path);
+  const listener = Deno.listen({ transport: "unix", path });
+  try {
+    // Before the first turn of the event loop: nothing was accepted yet.
+    Deno.chmodSync(path, 0o600);
+  } catch (reason) {
+    listener.close();
+    throw reason;
+  }
+  const { ino } = Deno.lstatSync(path);
+  const peer: Peer = { transport: "unix", address: path };
+  acceptAll(listener, acceptor, (conn) => {
+    if (!acceptor.admit(peer)) return closeQuietly(conn);
+    acceptor.onConnection(conn, peer);
+  });
+  const closed = bound(listener, path, undefined);
+  return {
+    ...closed,
+    close: async () => {
+      await closed.close();
+      await removeOwnSocket(path, ino);
+    },
+  };
+}
+
+/** Removes the file this listener made, not one that has since taken its place. */
+async function removeOwnSocket(path: string, ino: number | null): Promise<void> {
+  try {
+    if ((await Deno.lstat(path)).ino === ino) await Deno.remove(path);
+  } catch {
+    // Gone already, or not ours to remove: the next server replaces it.
+  }
+}
+
+/**
+ * Removes a socket file nobody listens on any more. A live one, or a file that is no socket, stays:
+ * binding then fails with AddrInUse.
+ */
+async function removeStaleSocket(path: string): Promise<void> {
+  let info: Deno.FileInfo;
+  try {
+    info = await Deno.lstat(path);
+  } catch (reason) {
+    if (reason instanceof Deno.errors.NotFound) return;
+    throw reason;
+  }
+  if (info.isSocket !== true) {
+    throw new Deno.errors.AddrInUse(
+      `cannot listen on \`${path}\`: a file that is no socket is there`,
+    );
+  }
+  try {
+    closeQuietly(await Deno.connect({ transport: "unix", path }));
+  } catch (reason) {
+    if (reason instanceof Deno.errors.ConnectionRefused) return await Deno.remove(path);
+    throw reason;
+  }
+  throw new Deno.errors.AddrInUse(`cannot listen on \`${path}\`: another server answers there`);
+}
+
+/** Accepts until the listener is closed; a failed accept is reported and tried again. */
+async function acceptAll<C extends Deno.Conn>(
+  listener: { accept(): Promise<C> },
+  acceptor: Acceptor,
+  onConn: (conn: C) => void,
+): Promise<void> {
+  for (;;) {
+    try {
+      onConn(await listener.accept());
+    } catch (reason) {
+      // BadResource: closed. Anything else (no file descriptors, peer already gone) may pass.
+      if (reason instanceof Deno.errors.BadResource || reason instanceof Deno.errors.Interrupted) {
+        return;
+      }
+      acceptor.onAcceptFailed(reason);
+      await new Promise((resolve) => setTimeout(resolve, ACCEPT_RETRY_MS));
+    }
+  }
+}
+
+function bound(
+  listener: { close(): void },
+  address: string,
+  port: number | undefined,
+): BoundListener {
+  let open = true;
+  return {
+    address,
+    port,
+    close: () => {
+      if (open) listener.close();
+      open = false;
+      return Promise.resolve();
+    },
+  };
+}
+
+function closeQuietly(conn: Deno.Conn): void {
+  try {
+    conn.close();
+  } catch {
+    // Already closed by its other end or by its timeout.
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * What a request's header list asks for, and whether it may (RFC 9113 section 8.3.1; gRPC over
+ * HTTP/2, "Requests").
+ *
+ * @module
+ */
+
+import type { Refusal } from "../bounds.ts";
+import { Code } from "../code.ts";
+import { isAllowedField, isAllowedValue } from "../http2/field_rules.ts";
+import { customFields } from "../metadata.ts";
+import { parseTimeout } from "../timeout.ts";
+import type { Route } from "./route.ts";
+
+/** A request's head, judged. Immutable: equal header blocks share one. */
+export type RequestHead =
+  | {
+    readonly kind: "call";
+    readonly route: Route;
+    readonly timeout_ms: number | undefined;
+    /** Custom metadata, flat. */
+    readonly fields: readonly string[];
+    readonly content_length: number | undefined;
+  }
+  /** Answered with trailers only. */
+  | {
+    readonly kind: "status";
+    readonly path: string;
+    readonly code: Code;
+    readonly text: string;
+    readonly refusal: Refusal;
+    /** Whether to say which message encodings we read. */
+    readonly accept_encoding: boolean;
+  }
+  /** Not gRPC: answered with a plain HTTP status. */
+  | { readonly kind: "http"; readonly status: "405" | "415"; readonly refusal: Refusal }
+  /** Not HTTP/2: the stream is reset. */
+  | { readonly kind: "malformed" };
+
+const MALFORMED: RequestHead = { kind: "malformed" };
+const CONTENT_TYPE = /^application\/grpc(?:\+proto)?(?:\s*;.*)?$/i;
+const CONTENT_LENGTH = /^[0-9]{1,15}$/;
+
+interface Pseudo {
+  method: string | undefined;
+  scheme: string | undefined;
+  path: string | undefined;
+  authority: string | undefined;
+}
+
+/** Judges a decoded header list. */
+export function parseRequestHead(
+  fields: readonly string[],
+  routes: ReadonlyMap<string, Route>,
+): RequestHead {
+  const pseudo: Pseudo = {
+    method: undefined,
+    scheme: undefined,
+    path: undefined,
+    authority: undefined,
+  };
+  const regular_from = readPseudo(fields, pseudo);
+  if (regular_from === undefined) return MALFORMED;
+  let content_type = "";
+  let timeout: string | undefined;
+  let encoding = "identity";
+  let content_length: number | undefined;
+  for (let index = regular_from; index < fields.length; index += 2) {
+    const name = fields[index] ?? "";
+    const value = fields[index + 1] ?? "";
+    if (!isAllowedField(name, value)) return MALFORMED;
+    if (name === "content-type") content_type = value;
+    else if (name === "grpc-timeout") timeout = value;
+    else if (name === "grpc-encoding") encoding = value;
+    else if (name === "content-length") {
+      if (!CONTENT_LENGTH.test(value)) return MALFORMED;
+      content_length = Number(value);
+    }
+  }
+  if (pseudo.method !== "POST") return { kind: "http", status: "405", refusal: "http_method" };
+  if (!CONTENT_TYPE.test(content_type)) {
+    return { kind: "http", status: "415", refusal: "content_type" };
+  }
+  const path = pseudo.path ?? "";
+  const route = routes.get(path);
+  if (route === undefined) {
+    return status(path, Code.UNIMPLEMENTED, "unknown method: no service has it", "unknown_method");
+  }
+  if (encoding !== "identity") {
+    const text = "message encoding is not supported: send `identity`";
+    return { ...status(path, Code.UNIMPLEMENTED, text, "compression"), accept_encoding: true };
+  }
+  const timeout_ms = timeout === undefined ? undefined : parseTimeout(timeout);
+  if (timeout !== undefined && timeout_ms === undefined) {
+    const text = "grpc-timeout is not one to eight digits and a unit (H M S m u n)";
+    return status(path, Code.INVALID_ARGUMENT, text, "malformed_request");
+  }
+  const custom = customFields(fields);
+  if (!custom.ok) {
+    const text = `metadata \`${custom.name.slice(0, 64)}\` is not base64`;
+    return status(path, Code.INVALID_ARGUMENT, text, "malformed_request");
+  }
+  return { kind: "call", route, timeout_ms, fields: custom.fields, content_length };
+}
+
+function status(path: string, code: Code, text: string, refusal: Refusal): RequestHead & {
+  kind: "status";
+} {
+  return { kind: "status", path, code, text, refusal, accept_encoding: false };
+}
+
+/**
+ * Reads the pseudo headers, which come first and once each.
+ *
+ * @returns where the regular fields begin, or undefined when the request is malformed
+ */
+function readPseudo(fields: readonly string[], pseudo: Pseudo): number | undefined {
+  let index = 0;
+  for (; index < fields.length; index += 2) {
+    const name = fields[index] ?? "";
+    if (!name.startsWith(":")) break;
+    const value = fields[index + 1] ?? "";
+    const key = name.slice(1);
+    if (key !== "method" && key !== "scheme" && key !== "path" && key !== "authority") {
+      return undefined;
+    }
+    if (pseudo[key] !== undefined || !isAllowedValue(value)) return undefined;
+    pseudo[key] = value;
+  }
+  const { method, scheme, path } = pseudo;
+  if (method === undefined || scheme === undefined || path === undefined) return undefined;
+  return path.startsWith("/") || path === "*" ? index : undefined;
+}

@@ -1,0 +1,185 @@
+/**
+ * A gRPC server: services, listeners, connections, shutdown.
+ *
+ * @module
+ */
+
+import type { DescService } from "@bufbuild/protobuf";
+import { type Bounds, SERVER_BOUNDS, withBounds } from "../bounds.ts";
+import type { Transport } from "../http2/transport.ts";
+import type { Peer } from "../peer.ts";
+import { ServerConnection } from "./connection.ts";
+import { type Acceptor, bind, type BoundListener, type ListenOptions } from "./listener.ts";
+import { type Route, routesOf } from "./route.ts";
+import { ServerCounters, type ServerStats } from "./stats.ts";
+import type {
+  Interceptor,
+  ServerEvent,
+  ServerOptions,
+  ServiceHandlers,
+  ServiceOptions,
+} from "./types.ts";
+
+const GRACE_MS = 10_000;
+
+/** Serves gRPC on any number of listeners. */
+export class GrpcServer {
+  readonly #bounds: Bounds;
+  readonly #interceptors: readonly Interceptor[];
+  readonly #emit: ((event: ServerEvent) => void) | undefined;
+  readonly #routes = new Map<string, Route>();
+  readonly #counters = new ServerCounters();
+  readonly #connections = new Set<ServerConnection>();
+  readonly #listeners = new Set<BoundListener>();
+  #handshakes = 0;
+  #sweeper: ReturnType<typeof setInterval> | undefined;
+  #shutdown: Promise<void> | undefined;
+  #onLastGone: (() => void) | undefined;
+
+  /** @throws RangeError when a bound is not a number of at least 0 */
+  constructor(options: ServerOptions = {}) {
+    this.#bounds = withBounds(SERVER_BOUNDS, options.bounds);
+    this.#interceptors = options.interceptors ?? [];
+    const { onEvent } = options;
+    if (onEvent !== undefined) {
+      this.#emit = (event) => {
+        try {
+          onEvent(event);
+        } catch {
+          // An observer must not break what it observes.
+        }
+      };
+    }
+  }
+
+  /** Counters since the server was made. */
+  get stats(): ServerStats {
+    return this.#counters;
+  }
+
+  /**
+   * Adds a service. Methods without a handler answer UNIMPLEMENTED.
+   *
+   * @throws TypeError when a handler names no method, or a method is added twice
+   */
+  addService<S extends DescService>(
+    service: S,
+    handlers: Partial<ServiceHandlers<S>>,
+    options: ServiceOptions<S> = {},
+  ): this {
+    for (const route of routesOf(service, handlers, this.#interceptors, options)) {
+      if (this.#routes.has(route.path)) {
+        throw new TypeError(`method \`${route.path}\` is added twice`);
+      }
+      this.#routes.set(route.path, route);
+    }
+    return this;
+  }
+
+  /**
+   * Binds and starts accepting.
+   *
+   * @throws whatever binding reports, for example Deno.errors.AddrInUse; TypeError after shutdown
+   */
+  async listen(options: ListenOptions): Promise<BoundListener> {
+    if (this.#shutdown !== undefined) throw new TypeError("cannot listen: the server is shut down");
+    const listener = await bind(options, this.#acceptor());
+    const entry: BoundListener = {
+      ...listener,
+      close: async () => {
+        this.#listeners.delete(entry);
+        await listener.close();
+      },
+    };
+    this.#listeners.add(entry);
+    this.#startSweeping();
+    return entry;
+  }
+
+  /**
+   * Ends gracefully: stops accepting, tells every peer, lets calls finish for `grace_ms`
+   * (default 10 s), then aborts what is left and closes. Later calls wait for the first.
+   */
+  shutdown(options: { grace_ms?: number } = {}): Promise<void> {
+    return this.#shutdown ??= this.#end(options.grace_ms ?? GRACE_MS);
+  }
+
+  async #end(grace_ms: number): Promise<void> {
+    await Promise.all([...this.#listeners].map((listener) => listener.close()));
+    for (const connection of [...this.#connections]) connection.drain();
+    if (this.#connections.size > 0) {
+      const gone = new Promise<void>((resolve) => this.#onLastGone = resolve);
+      const abort = setTimeout(() => {
+        for (const connection of [...this.#connections]) connection.abort();
+      }, grace_ms);
+      this.#startSweeping();
+      await gone;
+      clearTimeout(abort);
+    }
+    this.#stopSweeping();
+  }
+
+  #acceptor(): Acceptor {
+    return {
+      handshake_timeout_ms: this.#bounds.handshake_timeout_ms,
+      admit: (peer) => this.#admit(peer),
+      onConnection: (transport, peer) => this.#onConnection(transport, peer),
+      onHandshakeFailed: (peer, timed_out) => {
+        this.#handshakes--;
+        this.#refuse(timed_out ? "handshake_timeout" : "tls_handshake", peer);
+      },
+      onAcceptFailed: (reason) => this.#emit?.({ type: "accept_failed", reason }),
+    };
+  }
+
+  #admit(peer: Peer): boolean {
+    if (this.#connections.size + this.#handshakes >= this.#bounds.connections) {
+      this.#refuse("connections", peer);
+      return false;
+    }
+    this.#handshakes++;
+    return true;
+  }
+
+  #refuse(refusal: "connections" | "tls_handshake" | "handshake_timeout", peer: Peer): void {
+    this.#counters.refuse(refusal);
+    this.#emit?.({ type: "refused", refusal, peer });
+  }
+
+  #onConnection(transport: Transport, peer: Peer): void {
+    this.#handshakes--;
+    const share = {
+      bounds: this.#bounds,
+      routes: this.#routes,
+      counters: this.#counters,
+      emit: this.#emit,
+    };
+    const connection = new ServerConnection(transport, peer, share, (gone) => this.#onGone(gone));
+    this.#connections.add(connection);
+    this.#counters.connections_accepted++;
+    this.#counters.connections_open++;
+    this.#emit?.({ type: "connection_opened", peer });
+    connection.run();
+    if (this.#shutdown !== undefined) connection.drain();
+  }
+
+  #onGone(connection: ServerConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#counters.connections_open--;
+    if (this.#connections.size > 0) return;
+    this.#onLastGone?.();
+    if (this.#listeners.size === 0) this.#stopSweeping();
+  }
+
+  #startSweeping(): void {
+    this.#sweeper ??= setInterval(() => {
+      const now_ms = performance.now();
+      for (const connection of [...this.#connections]) connection.sweep(now_ms);
+    }, this.#bounds.sweep_interval_ms);
+  }
+
+  #stopSweeping(): void {
+    if (this.#sweeper !== undefined) clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+  }
+}

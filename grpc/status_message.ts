@@ -1,0 +1,47 @@
+/**
+ * Percent-encoding of `grpc-message` (gRPC over HTTP/2, "Status-Message"): UTF-8 bytes outside
+ * printable ASCII, and `%`, travel as `%XX`.
+ *
+ * @module
+ */
+
+const PLAIN = /^[\x20-\x24\x26-\x7e]*$/;
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/** The header value of a status text, cut to `bytes_max` bytes of UTF-8 before encoding. */
+export function encodeStatusMessage(text: string, bytes_max: number): string {
+  if (PLAIN.test(text)) return text.length <= bytes_max ? text : text.slice(0, bytes_max);
+  let bytes = encoder.encode(text);
+  if (bytes.length > bytes_max) {
+    let end = bytes_max;
+    // Not inside a character: continuation bytes are 10xxxxxx.
+    while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+    bytes = bytes.subarray(0, end);
+  }
+  let encoded = "";
+  for (const byte of bytes) {
+    encoded += byte >= 0x20 && byte <= 0x7e && byte !== 0x25
+      ? String.fromCharCode(byte)
+      : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
+  }
+  return encoded;
+}
+
+/** The status text of a header value; what is not an escape stays as it is. */
+export function decodeStatusMessage(value: string): string {
+  if (!value.includes("%")) return value;
+  const bytes: number[] = [];
+  for (let index = 0; index < value.length; index++) {
+    const escape = value.charCodeAt(index) === 0x25
+      ? /^[0-9a-fA-F]{2}/.exec(value.slice(index + 1, index + 3))
+      : null;
+    if (escape === null) {
+      bytes.push(...encoder.encode(value[index]));
+      continue;
+    }
+    bytes.push(parseInt(escape[0], 16));
+    index += 2;
+  }
+  return decoder.decode(Uint8Array.from(bytes));
+}

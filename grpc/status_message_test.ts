@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { decodeStatusMessage, encodeStatusMessage } from "./status_message.ts";
+
+Deno.test("whatever the status text, the same text arrives as printable ASCII", () => {
+  fc.assert(fc.property(fc.string({ unit: "grapheme" }), (text) => {
+    const encoded = encodeStatusMessage(text, 1 << 20);
+    assert.match(encoded, /^[\x20-\x7e]*$/);
+    assert.equal(decodeStatusMessage(encoded), text);
+  }));
+});
+
+Deno.test("a long status text is cut, never inside a character", () => {
+  assert.equal(encodeStatusMessage("a".repeat(10), 4), "aaaa");
+  assert.equal(decodeStatusMessage(encodeStatusMessage("äöü", 3)), "ä");
+  fc.assert(fc.property(fc.string({ unit: "binary" }), fc.nat({ max: 20 }), (text, bytes_max) => {
+    const decoded = decodeStatusMessage(encodeStatusMessage(text, bytes_max));
+    assert.ok(new TextEncoder().encode(decoded).length <= bytes_max);
+    assert.ok(new TextDecoder().decode(new TextEncoder().encode(text)).startsWith(decoded));
+  }));
+});
+
+Deno.test("what is no escape stays as it is", () => {
+  for (const text of ["%", "%a", "%zz", "100%", "%%"]) {
+    assert.equal(decodeStatusMessage(text), text);
+  }
+  assert.equal(decodeStatusMessage("%41%4"), "A%4");
+});

@@ -1,0 +1,111 @@
+/**
+ * What the embedded store keeps: agents, operators and a few named values.
+ *
+ * Records are plain data. A credential is present only as the SHA-256 of its text.
+ *
+ * @module
+ */
+import type { GovernanceLevel, RiskTier } from "../../core/principal.ts";
+
+/** Why an agent is suspended (contract `policy-and-gateway` §7.3). */
+export type SuspensionCause =
+  | "manual"
+  | "policy"
+  | "budget_exceeded"
+  | "parent_suspended"
+  | "parent_deregistered";
+
+/** Suspension causes, as stored. */
+export const SUSPENSION_CAUSES: readonly SuspensionCause[] = [
+  "manual",
+  "policy",
+  "budget_exceeded",
+  "parent_suspended",
+  "parent_deregistered",
+];
+
+/** Where an agent stands in its life. `stale` is computed, never stored. */
+export type AgentState =
+  | { readonly status: "active" }
+  | {
+    readonly status: "suspended";
+    readonly cause: SuspensionCause;
+    readonly reason: string;
+    readonly since_ms: number;
+  }
+  | { readonly status: "deregistered"; readonly reason: string; readonly since_ms: number };
+
+/** How verdicts apply to one agent. There is no "disabled", and no observing without an end. */
+export type Enforcement =
+  | { readonly mode: "enforce" }
+  | { readonly mode: "observe"; readonly expires_at_ms: number; readonly reason: string };
+
+/** One agent, whole: what is stored is what a restart brings back. */
+export interface AgentRecord {
+  /** Registry key, 32 lower-case hex (contract `wire` §6.1). */
+  readonly key: string;
+  readonly org_id: string;
+  readonly team_id: string;
+  readonly agent_id: string;
+  readonly name: string;
+  readonly framework: string;
+  readonly version: string;
+  /** Absent when the agent declared none. */
+  readonly risk_tier?: RiskTier;
+  readonly governance_level: GovernanceLevel;
+  readonly tool_names: readonly string[];
+  /** Ed25519 public key, 64 lower-case hex. */
+  readonly public_key: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly registered_at_ms: number;
+  /** Absent until the first heartbeat. */
+  readonly last_heartbeat_ms?: number;
+  readonly parent_key?: string;
+  /** True once the registration it was spawned under has ended; `parent_key` is then history. */
+  readonly orphaned: boolean;
+  readonly root_key: string;
+  /** 0 for a root, at most 9. */
+  readonly depth: number;
+  readonly delegation_reason?: string;
+  readonly spawned_by_tool?: string;
+  readonly state: AgentState;
+  readonly enforcement: Enforcement;
+  /** SHA-256 of the credential token, 64 lower-case hex; absent once deregistered. */
+  readonly token_hash?: string;
+}
+
+/** What an operator may do; each scope includes the ones before it. */
+export type OperatorScope = "read" | "write" | "admin";
+
+/** Scopes in ascending order. */
+export const OPERATOR_SCOPES: readonly OperatorScope[] = ["read", "write", "admin"];
+
+/** One operator. */
+export interface OperatorRecord {
+  readonly name: string;
+  readonly scope: OperatorScope;
+  /** SHA-256 of the operator token, 64 lower-case hex. */
+  readonly token_hash: string;
+  readonly created_at_ms: number;
+}
+
+/** One change. Changes handed over together are stored together or not at all. */
+export type Mutation =
+  | { readonly kind: "put_agent"; readonly agent: AgentRecord }
+  | { readonly kind: "forget_agent"; readonly key: string }
+  | { readonly kind: "heartbeat"; readonly key: string; readonly at_ms: number }
+  | { readonly kind: "put_operator"; readonly operator: OperatorRecord }
+  | { readonly kind: "delete_operator"; readonly name: string }
+  | { readonly kind: "put_meta"; readonly key: string; readonly value: string };
+
+/** The durable state of a gateway, as its registry needs it. */
+export interface StateStore {
+  /** Every agent, deregistered ones included, in pages ordered by key. */
+  agents(): AsyncIterable<readonly AgentRecord[]>;
+  /** Every operator. */
+  operators(): Promise<readonly OperatorRecord[]>;
+  /** One named value; `undefined` when it was never set. */
+  meta(key: string): Promise<string | undefined>;
+  /** Resolves once all mutations are durable, or rejects and none of them is stored. */
+  commit(mutations: readonly Mutation[]): Promise<void>;
+}

@@ -1,0 +1,61 @@
+/**
+ * The schema of the embedded store, as numbered steps. A step, once released, never changes.
+ *
+ * @module
+ */
+
+/** Marks a file as ours (`PRAGMA application_id`): the letters "AAsm". */
+export const APPLICATION_ID = 0x4141736d;
+
+/** Step `n` (1-based) lifts a database from `user_version` n-1 to n. One statement an item. */
+export const MIGRATIONS: readonly (readonly string[])[] = [
+  [
+    `CREATE TABLE agents (
+      key TEXT NOT NULL PRIMARY KEY CHECK (length(key) = 32),
+      org_id TEXT NOT NULL,
+      team_id TEXT NOT NULL,
+      agent_id TEXT NOT NULL,
+      name TEXT NOT NULL,
+      framework TEXT NOT NULL,
+      version TEXT NOT NULL,
+      risk_tier TEXT CHECK (risk_tier IN ('low', 'medium', 'high', 'critical')),
+      governance_level INTEGER NOT NULL CHECK (governance_level BETWEEN 0 AND 3),
+      tool_names TEXT NOT NULL,
+      public_key TEXT NOT NULL CHECK (length(public_key) = 64),
+      metadata TEXT NOT NULL,
+      registered_at_ms INTEGER NOT NULL,
+      last_heartbeat_ms INTEGER,
+      parent_key TEXT CHECK (length(parent_key) = 32),
+      orphaned INTEGER NOT NULL CHECK (orphaned IN (0, 1)),
+      root_key TEXT NOT NULL CHECK (length(root_key) = 32),
+      depth INTEGER NOT NULL CHECK (depth BETWEEN 0 AND 9),
+      delegation_reason TEXT,
+      spawned_by_tool TEXT,
+      status TEXT NOT NULL CHECK (status IN ('active', 'suspended', 'deregistered')),
+      status_cause TEXT,
+      status_reason TEXT,
+      status_since_ms INTEGER,
+      enforcement_mode TEXT NOT NULL CHECK (enforcement_mode IN ('enforce', 'observe')),
+      enforcement_expires_at_ms INTEGER,
+      enforcement_reason TEXT,
+      token_hash TEXT UNIQUE CHECK (length(token_hash) = 64),
+      UNIQUE (org_id, team_id, agent_id),
+      CHECK ((status = 'active') = (status_since_ms IS NULL)),
+      CHECK ((status = 'suspended') = (status_cause IS NOT NULL)),
+      CHECK ((status = 'deregistered') = (token_hash IS NULL)),
+      CHECK ((enforcement_mode = 'observe') = (enforcement_expires_at_ms IS NOT NULL)),
+      CHECK (parent_key IS NULL OR parent_key <> key),
+      CHECK (depth = 0 OR parent_key IS NOT NULL)
+    ) STRICT, WITHOUT ROWID`,
+    `CREATE TABLE operators (
+      name TEXT NOT NULL PRIMARY KEY CHECK (length(name) > 0),
+      scope TEXT NOT NULL CHECK (scope IN ('read', 'write', 'admin')),
+      token_hash TEXT NOT NULL UNIQUE CHECK (length(token_hash) = 64),
+      created_at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+    `CREATE TABLE meta (
+      key TEXT NOT NULL PRIMARY KEY,
+      value TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID`,
+  ],
+];

@@ -1,0 +1,118 @@
+/**
+ * Every statement the store runs, prepared once: the only place with SQL besides the schema.
+ *
+ * @module
+ */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { SQLITE_LIMITS } from "./limits.ts";
+import type { AgentRecord, Mutation, OperatorRecord } from "./records.ts";
+import { AGENT_COLUMNS, agentOf, agentParameters, operatorOf, refuseLossyText } from "./rows.ts";
+
+/** The prepared statements of one connection. */
+export class Statements {
+  readonly #database: DatabaseSync;
+  readonly #begin: StatementSync;
+  readonly #commit: StatementSync;
+  readonly #rollback: StatementSync;
+  readonly #putAgent: StatementSync;
+  readonly #forgetAgent: StatementSync;
+  readonly #heartbeat: StatementSync;
+  readonly #putOperator: StatementSync;
+  readonly #deleteOperator: StatementSync;
+  readonly #putMeta: StatementSync;
+  readonly #agentsAfter: StatementSync;
+  readonly #operators: StatementSync;
+  readonly #meta: StatementSync;
+
+  constructor(database: DatabaseSync) {
+    const columns = AGENT_COLUMNS.join(", ");
+    const values = AGENT_COLUMNS.map((column) => `:${column}`).join(", ");
+    const updates = AGENT_COLUMNS.filter((column) => column !== "key")
+      .map((column) => `${column} = excluded.${column}`).join(", ");
+    this.#database = database;
+    this.#begin = database.prepare("BEGIN IMMEDIATE");
+    this.#commit = database.prepare("COMMIT");
+    this.#rollback = database.prepare("ROLLBACK");
+    // An upsert, not a REPLACE: a replace would delete another agent that shares a unique value.
+    this.#putAgent = database.prepare(
+      `INSERT INTO agents (${columns}) VALUES (${values})
+       ON CONFLICT (key) DO UPDATE SET ${updates}`,
+    );
+    this.#forgetAgent = database.prepare("DELETE FROM agents WHERE key = ?");
+    this.#heartbeat = database.prepare(
+      "UPDATE agents SET last_heartbeat_ms = max(coalesce(last_heartbeat_ms, 0), ?) WHERE key = ?",
+    );
+    this.#putOperator = database.prepare(
+      `INSERT INTO operators (name, scope, token_hash, created_at_ms) VALUES (?, ?, ?, ?)
+       ON CONFLICT (name) DO UPDATE SET scope = excluded.scope,
+         token_hash = excluded.token_hash, created_at_ms = excluded.created_at_ms`,
+    );
+    this.#deleteOperator = database.prepare("DELETE FROM operators WHERE name = ?");
+    this.#putMeta = database.prepare(
+      "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    );
+    this.#agentsAfter = database.prepare(
+      `SELECT ${columns} FROM agents WHERE key > ? ORDER BY key LIMIT ?`,
+    );
+    this.#operators = database.prepare(
+      "SELECT name, scope, token_hash, created_at_ms FROM operators ORDER BY name",
+    );
+    this.#meta = database.prepare("SELECT value FROM meta WHERE key = ?");
+  }
+
+  /** Runs `work` in one transaction; anything thrown, the commit included, leaves no trace. */
+  transaction(work: () => void): void {
+    this.#begin.run();
+    try {
+      work();
+      this.#commit.run();
+    } catch (error) {
+      // Some failures (a full disk) have already rolled back.
+      if (this.#database.isTransaction) this.#rollback.run();
+      throw error;
+    }
+  }
+
+  /** Applies one mutation inside the present transaction. */
+  apply(mutation: Mutation): void {
+    refuseLossyText(mutation);
+    switch (mutation.kind) {
+      case "put_agent":
+        this.#putAgent.run(agentParameters(mutation.agent));
+        return;
+      case "forget_agent":
+        this.#forgetAgent.run(mutation.key);
+        return;
+      case "heartbeat":
+        this.#heartbeat.run(mutation.at_ms, mutation.key);
+        return;
+      case "put_operator": {
+        const { name, scope, token_hash, created_at_ms } = mutation.operator;
+        this.#putOperator.run(name, scope, token_hash, created_at_ms);
+        return;
+      }
+      case "delete_operator":
+        this.#deleteOperator.run(mutation.name);
+        return;
+      case "put_meta":
+        this.#putMeta.run(mutation.key, mutation.value);
+        return;
+    }
+  }
+
+  /** The agents after `key` in key order, at most one page. */
+  agentsAfter(key: string): AgentRecord[] {
+    return this.#agentsAfter.all(key, SQLITE_LIMITS.read_page_rows).map(agentOf);
+  }
+
+  /** Every operator. */
+  operators(): OperatorRecord[] {
+    return this.#operators.all().map(operatorOf);
+  }
+
+  /** One named value. */
+  meta(key: string): string | undefined {
+    const value = this.#meta.get(key)?.["value"];
+    return typeof value === "string" ? value : undefined;
+  }
+}

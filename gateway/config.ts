@@ -1,0 +1,257 @@
+/**
+ * The gateway's command line, parsed and checked. No environment, no files: flags only, so that
+ * what a process may do can be derived from what it was told (see `permissions.ts`).
+ *
+ * @module
+ */
+
+/** A place to listen on. */
+export type ListenerConfig =
+  | { readonly transport: "tcp" | "tls"; readonly hostname: string; readonly port: number }
+  | { readonly transport: "unix"; readonly path: string };
+
+/** PEM files of the server's certificate; `client_ca` turns on mutual TLS. */
+export interface TlsFiles {
+  readonly cert: string;
+  readonly key: string;
+  readonly client_ca?: string;
+}
+
+/** Where the policy comes from. `none` is the explicit, denied-by-default absence. */
+export type PolicySource =
+  | { readonly kind: "path"; readonly path: string; readonly defaulted: boolean }
+  | { readonly kind: "none" };
+
+/** Everything the gateway was told. */
+export interface GatewayConfig {
+  readonly policy: PolicySource;
+  readonly listeners: readonly ListenerConfig[];
+  readonly tls?: TlsFiles;
+  readonly state_dir: string;
+  readonly audit_dir: string;
+  readonly tenancy: "open" | "tenanted";
+  /** Deny agents that never registered, instead of evaluating them as asserted. */
+  readonly strict_identity: boolean;
+  readonly checkpoint_interval_ms: number;
+  readonly grace_ms: number;
+  /** End when standard input ends: set by the launcher, so that no gateway outlives it. */
+  readonly stop_on_stdin_end: boolean;
+}
+
+/** What a command line asks for. */
+export type ParsedArguments =
+  | { readonly action: "run"; readonly config: GatewayConfig }
+  | { readonly action: "help" | "version" }
+  | { readonly action: "refuse"; readonly message: string };
+
+/** Policy the gateway starts on when none is named. */
+export const DEFAULT_POLICY = "policies/balanced.yaml";
+const DEFAULT_LISTEN = "127.0.0.1:50051";
+const DEFAULT_STATE_DIR = ".aasm";
+
+/** Text of `--help`. */
+export const HELP = `gateway — decides whether an agent's action may happen, and records it
+
+usage: deno task gateway [flags]
+
+  --policy FILE|DIR|none     policy file, or directory of *.yaml documents (default ${DEFAULT_POLICY});
+                             \`none\` starts unconfigured: every action is denied
+  --listen HOST:PORT         gRPC over TCP (default ${DEFAULT_LISTEN}; not opened when only --socket is given)
+  --socket PATH              gRPC over a Unix socket (mode 0600)
+  --tls-cert FILE --tls-key FILE
+                             serve --listen with TLS
+  --tls-client-ca FILE       require client certificates signed by this authority (mutual TLS)
+  --state-dir DIR            registry, keys, operator token (default ${DEFAULT_STATE_DIR})
+  --audit-dir DIR            audit log (default STATE_DIR/audit)
+  --tenancy open|tenanted    tenanted: registration needs a team (default open)
+  --strict-identity          deny agents that never registered
+  --allow-remote-plaintext   permit --listen on a non-loopback address without TLS
+  --checkpoint-interval-ms N time between signed checkpoints while entries arrive (default 1000)
+  --grace-ms N               time for in-flight calls at stop (default 10000)
+  --version, --help
+
+example: deno task gateway --policy policies/strict.yaml --listen 127.0.0.1:50051
+exit:    0 stopped cleanly, 1 could not start or failed, 2 wrong usage
+`;
+
+const VALUE_FLAGS = new Set([
+  "policy",
+  "listen",
+  "socket",
+  "tls-cert",
+  "tls-key",
+  "tls-client-ca",
+  "state-dir",
+  "audit-dir",
+  "tenancy",
+  "checkpoint-interval-ms",
+  "grace-ms",
+]);
+/** Flags whose value becomes a path in the permission list. */
+const PATH_FLAGS = new Set([
+  "policy",
+  "socket",
+  "tls-cert",
+  "tls-key",
+  "tls-client-ca",
+  "state-dir",
+  "audit-dir",
+]);
+const SWITCHES = new Set([
+  "strict-identity",
+  "allow-remote-plaintext",
+  "stop-on-stdin-end",
+  "help",
+  "version",
+]);
+
+/**
+ * Parses the command line.
+ *
+ * @param argv Arguments after the program name; `--flag value` and `--flag=value` are equal.
+ */
+export function parseArguments(argv: readonly string[]): ParsedArguments {
+  const flags = readFlags(argv);
+  if (typeof flags === "string") return { action: "refuse", message: flags };
+  if (flags.has("help")) return { action: "help" };
+  if (flags.has("version")) return { action: "version" };
+  try {
+    return { action: "run", config: configFrom(flags) };
+  } catch (error) {
+    if (error instanceof UsageError) return { action: "refuse", message: error.message };
+    throw error;
+  }
+}
+
+class UsageError extends Error {}
+
+function readFlags(argv: readonly string[]): Map<string, string> | string {
+  const flags = new Map<string, string>();
+  for (let i = 0; i < argv.length; i++) {
+    const word = argv[i] ?? "";
+    if (word === "--") continue;
+    const match = /^--([a-z-]+)(?:=(.*))?$/s.exec(word);
+    const name = word === "-h" ? "help" : word === "-V" ? "version" : match?.[1];
+    if (name === undefined) return `unexpected argument \`${word}\`: flags start with \`--\``;
+    if (SWITCHES.has(name)) {
+      if (match?.[2] !== undefined) return `flag \`--${name}\` takes no value`;
+      flags.set(name, "");
+      continue;
+    }
+    if (!VALUE_FLAGS.has(name)) return `unknown flag \`${word}\`: see --help`;
+    if (flags.has(name)) return `flag \`--${name}\` is given twice: give it once`;
+    const value = match?.[2] ?? argv[++i];
+    if (value === undefined || value === "") return `flag \`--${name}\` needs a value`;
+    if (PATH_FLAGS.has(name) && /[,\0]/.test(value)) {
+      return `flag \`--${name}\` cannot be \`${value}\`: a comma would end the path in the permission list; rename it`;
+    }
+    flags.set(name, value);
+  }
+  return flags;
+}
+
+function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
+  const tls = tlsFrom(flags);
+  const state_dir = flags.get("state-dir") ?? DEFAULT_STATE_DIR;
+  return {
+    policy: policyFrom(flags.get("policy")),
+    listeners: listenersFrom(flags, tls !== undefined),
+    ...(tls === undefined ? {} : { tls }),
+    state_dir,
+    audit_dir: flags.get("audit-dir") ?? `${state_dir}/audit`,
+    tenancy: oneOf(flags, "tenancy", ["open", "tenanted"], "open"),
+    strict_identity: flags.has("strict-identity"),
+    checkpoint_interval_ms: integerIn(flags, "checkpoint-interval-ms", 10, 3_600_000, 1_000),
+    grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),
+    stop_on_stdin_end: flags.has("stop-on-stdin-end"),
+  };
+}
+
+function policyFrom(value: string | undefined): PolicySource {
+  if (value === "none") return { kind: "none" };
+  return { kind: "path", path: value ?? DEFAULT_POLICY, defaulted: value === undefined };
+}
+
+function tlsFrom(flags: ReadonlyMap<string, string>): TlsFiles | undefined {
+  const cert = flags.get("tls-cert");
+  const key = flags.get("tls-key");
+  const client_ca = flags.get("tls-client-ca");
+  if (cert === undefined && key === undefined && client_ca === undefined) return undefined;
+  if (cert === undefined || key === undefined) {
+    throw new UsageError("TLS needs both `--tls-cert` and `--tls-key`");
+  }
+  return { cert, key, ...(client_ca === undefined ? {} : { client_ca }) };
+}
+
+function listenersFrom(flags: ReadonlyMap<string, string>, tls: boolean): ListenerConfig[] {
+  const listeners: ListenerConfig[] = [];
+  const socket = flags.get("socket");
+  const listen = flags.get("listen") ?? (socket === undefined ? DEFAULT_LISTEN : undefined);
+  if (listen === undefined && tls) {
+    throw new UsageError("TLS flags need `--listen`: a Unix socket is served without TLS");
+  }
+  if (listen !== undefined) {
+    const address = parseHostPort(listen);
+    if (!tls && !isLoopback(address.hostname) && !flags.has("allow-remote-plaintext")) {
+      throw new UsageError(
+        `refusing to serve plaintext on \`${listen}\`: it is not a loopback address; ` +
+          "give `--tls-cert` and `--tls-key`, or say `--allow-remote-plaintext`",
+      );
+    }
+    listeners.push({ transport: tls ? "tls" : "tcp", ...address });
+  }
+  if (socket !== undefined) listeners.push({ transport: "unix", path: socket });
+  return listeners;
+}
+
+/** Splits `host:port`, `[v6]:port`. Port 0 picks a free one. */
+function parseHostPort(text: string): { hostname: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  const hostname = match?.[1] ?? match?.[2];
+  if (hostname === undefined || port > 65_535) {
+    throw new UsageError(
+      `cannot listen on \`${text}\`: expected HOST:PORT, e.g. ${DEFAULT_LISTEN}`,
+    );
+  }
+  return { hostname, port };
+}
+
+/** Whether a listen host can only be reached from this machine. */
+export function isLoopback(hostname: string): boolean {
+  return hostname === "localhost" || hostname === "::1" ||
+    /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(hostname);
+}
+
+function oneOf<const T extends string>(
+  flags: ReadonlyMap<string, string>,
+  name: string,
+  allowed: readonly T[],
+  fallback: T,
+): T {
+  const value = flags.get(name);
+  if (value === undefined) return fallback;
+  const found = allowed.find((word) => word === value);
+  if (found === undefined) {
+    throw new UsageError(
+      `flag \`--${name}\` cannot be \`${value}\`: expected ${allowed.join(" or ")}`,
+    );
+  }
+  return found;
+}
+
+function integerIn(
+  flags: ReadonlyMap<string, string>,
+  name: string,
+  min: number,
+  max: number,
+  fallback: number,
+): number {
+  const value = flags.get(name);
+  if (value === undefined) return fallback;
+  const number = /^\d{1,9}$/.test(value) ? Number(value) : NaN;
+  if (!(number >= min && number <= max)) {
+    throw new UsageError(`flag \`--${name}\` cannot be \`${value}\`: expected ${min} to ${max}`);
+  }
+  return number;
+}

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { type GatewayConfig, isLoopback, parseArguments } from "./config.ts";
+
+function configOf(...argv: string[]): GatewayConfig {
+  const parsed = parseArguments(argv);
+  assert.equal(parsed.action, "run", JSON.stringify(parsed));
+  return (parsed as { config: GatewayConfig }).config;
+}
+
+function refusalOf(...argv: string[]): string {
+  const parsed = parseArguments(argv);
+  assert.equal(parsed.action, "refuse", JSON.stringify(parsed));
+  return (parsed as { message: string }).message;
+}
+
+Deno.test("without flags the gateway serves loopback TCP on the balanced policy and says it was defaulted", () => {
+  const config = configOf();
+  assert.deepEqual(config.listeners, [{ transport: "tcp", hostname: "127.0.0.1", port: 50051 }]);
+  assert.deepEqual(config.policy, {
+    kind: "path",
+    path: "policies/balanced.yaml",
+    defaulted: true,
+  });
+  assert.equal(config.audit_dir, ".aasm/audit");
+});
+
+Deno.test("a socket alone opens no TCP port; both flags open both", () => {
+  assert.deepEqual(configOf("--socket", "/run/a.sock").listeners, [
+    { transport: "unix", path: "/run/a.sock" },
+  ]);
+  assert.equal(configOf("--socket=/run/a.sock", "--listen=127.0.0.1:0").listeners.length, 2);
+});
+
+Deno.test("plaintext on an address others can reach is refused unless TLS or an explicit word is given", () => {
+  assert.match(refusalOf("--listen", "0.0.0.0:50051"), /refusing to serve plaintext/);
+  assert.match(refusalOf("--listen", "[::]:50051"), /refusing to serve plaintext/);
+  const tls = configOf("--listen", "0.0.0.0:50051", "--tls-cert", "c.pem", "--tls-key", "k.pem");
+  assert.equal(tls.listeners[0]?.transport, "tls");
+  assert.equal(configOf("--listen", "0.0.0.0:1", "--allow-remote-plaintext").listeners.length, 1);
+});
+
+Deno.test("loopback is recognised by address, not by a name that merely starts like one", () => {
+  for (const host of ["127.0.0.1", "127.9.9.9", "::1", "localhost"]) assert.ok(isLoopback(host));
+  for (const host of ["127.0.0.1.evil.example", "0.0.0.0", "::", "10.0.0.1"]) {
+    assert.ok(!isLoopback(host), host);
+  }
+});
+
+Deno.test("half a certificate is a usage error, never plaintext", () => {
+  for (const flag of ["--tls-cert", "--tls-key", "--tls-client-ca"]) {
+    assert.match(refusalOf(flag, "x.pem"), /needs both/);
+  }
+  assert.match(refusalOf("--socket", "/s", "--tls-cert", "c", "--tls-key", "k"), /--listen/);
+});
+
+Deno.test("wrong usage is named with what was received", () => {
+  assert.match(refusalOf("--polcy", "x"), /unknown flag `--polcy`/);
+  assert.match(refusalOf("extra"), /unexpected argument `extra`/);
+  assert.match(refusalOf("--policy"), /needs a value/);
+  assert.match(refusalOf("--policy", "a", "--policy", "b"), /given twice/);
+  assert.match(refusalOf("--strict-identity=yes"), /takes no value/);
+  assert.match(refusalOf("--listen", "nowhere"), /`nowhere`: expected HOST:PORT/);
+  assert.match(refusalOf("--listen", "127.0.0.1:70000"), /HOST:PORT/);
+  assert.match(refusalOf("--tenancy", "shared"), /`shared`: expected open or tenanted/);
+  assert.match(refusalOf("--grace-ms", "-1"), /`-1`: expected 0 to/);
+});
+
+Deno.test("no policy at all must be asked for by name", () => {
+  assert.deepEqual(configOf("--policy", "none").policy, { kind: "none" });
+});

@@ -1,0 +1,54 @@
+/**
+ * The narrowest permission list under which the gateway can do what its flags say.
+ * The launcher grants exactly this list; a test starts the program under it and proves what is refused.
+ *
+ * @module
+ */
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { GatewayConfig } from "./config.ts";
+
+/** Folders of what runs in threads of its own: the store's writer, the audit tree. Source text only. */
+const THREAD_SOURCES = ["../storage/sqlite", "./audit", "../core"]
+  .map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+/**
+ * Deno permission flags for one configuration, every path absolute.
+ *
+ * Read and write: the state and audit directories, the socket's own path. Read only: the policy
+ * and certificate files. Net: the listen addresses. No environment, no subprocess, no FFI, no system information.
+ *
+ * Paths hold no comma: `parseArguments` refuses them, because the runtime's lists cannot quote one.
+ *
+ * @param config Parsed command line.
+ * @param cwd Absolute directory that relative paths start from.
+ */
+export function gatewayPermissions(config: GatewayConfig, cwd: string): string[] {
+  const read = new Set<string>();
+  const write = new Set<string>();
+  const net = new Set<string>();
+  for (const directory of [config.state_dir, config.audit_dir]) {
+    read.add(resolve(cwd, directory));
+    write.add(resolve(cwd, directory));
+  }
+  // The runtime asks for a worker's sources when it starts.
+  for (const folder of THREAD_SOURCES) read.add(folder);
+  if (config.policy.kind === "path") read.add(resolve(cwd, config.policy.path));
+  for (const file of Object.values(config.tls ?? {})) read.add(resolve(cwd, file));
+  for (const listener of config.listeners) {
+    if (listener.transport === "unix") {
+      const path = resolve(cwd, listener.path);
+      net.add(`unix:${path}`);
+      read.add(path);
+      write.add(path);
+    } else {
+      const host = listener.hostname.includes(":") ? `[${listener.hostname}]` : listener.hostname;
+      net.add(`${host}:${listener.port}`);
+    }
+  }
+  return [
+    `--allow-net=${[...net].join(",")}`,
+    `--allow-read=${[...read].join(",")}`,
+    `--allow-write=${[...write].join(",")}`,
+  ];
+}

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { parseArguments } from "./config.ts";
+import { gatewayPermissions } from "./permissions.ts";
+
+function permissionsFor(...argv: string[]): string[] {
+  const parsed = parseArguments(argv);
+  assert.equal(parsed.action, "run");
+  return parsed.action === "run" ? gatewayPermissions(parsed.config, "/srv") : [];
+}
+
+Deno.test("the grant names the listen address, the policy, the state, and nothing else", () => {
+  const permissions = permissionsFor("--policy", "p.yaml", "--state-dir", "/var/lib/aasm");
+  assert.equal(permissions.length, 3);
+  assert.equal(permissions[0], "--allow-net=127.0.0.1:50051");
+  assert.match(
+    permissions[1] ?? "",
+    /^--allow-read=\/var\/lib\/aasm,\/var\/lib\/aasm\/audit,\S*\/storage\/sqlite,\S*\/gateway\/audit,\S*\/core,\/srv\/p\.yaml$/,
+  );
+  assert.equal(permissions[2], "--allow-write=/var/lib/aasm,/var/lib/aasm/audit");
+});
+
+Deno.test("a socket needs its own path for net, read and write, and TLS adds its files for reading only", () => {
+  const permissions = permissionsFor(
+    ...[
+      "--socket",
+      "run/a.sock",
+      "--listen",
+      "[::1]:1",
+      "--tls-cert",
+      "c.pem",
+      "--tls-key",
+      "k.pem",
+    ],
+  );
+  assert.equal(permissions[0], "--allow-net=[::1]:1,unix:/srv/run/a.sock");
+  assert.match(permissions[1] ?? "", /\/srv\/c\.pem,\/srv\/k\.pem/);
+  assert.match(permissions[2] ?? "", /\/srv\/run\/a\.sock$/);
+  assert.doesNotMatch(permissions[2] ?? "", /pem/);
+});
+
+Deno.test("a comma in a path cannot smuggle a second path into the grant", () => {
+  for (const flag of ["--state-dir", "--audit-dir", "--policy", "--socket"]) {
+    const parsed = parseArguments([flag, "/a,/etc"]);
+    assert.equal(parsed.action, "refuse", flag);
+  }
+});
+
+Deno.test("no permission is ever bare", () => {
+  for (const flag of permissionsFor("--policy", "none", "--socket", "/s")) {
+    assert.match(flag, /^--allow-(net|read|write)=\S+$/);
+  }
+});

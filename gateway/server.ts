@@ -1,0 +1,211 @@
+/**
+ * The gateway put together: state, policy, engine, services, listeners. Owns the order in which
+ * they start and stop; `main.ts` owns the process around it.
+ *
+ * @module
+ */
+import { RateBuckets } from "../core/policy/rate_limit.ts";
+import { VERSION } from "../core/version.ts";
+import {
+  addHealthService,
+  type BoundListener,
+  GrpcServer,
+  type HealthControl,
+} from "../grpc/mod.ts";
+import { AdminService } from "../proto/gen/assembly/admin/v1/admin_pb.ts";
+import { AgentLifecycleService } from "../proto/gen/assembly/agent/v1/agent_pb.ts";
+import { AuditService } from "../proto/gen/assembly/audit/v1/audit_pb.ts";
+import { PolicyService } from "../proto/gen/assembly/policy/v1/policy_pb.ts";
+import type { AuditLog } from "./audit/log.ts";
+import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
+import type { GatewayConfig, ListenerConfig, TlsFiles } from "./config.ts";
+import { Counters } from "./counters.ts";
+import { DecisionEngine } from "./engine/engine.ts";
+import { ControlStreams } from "./registry/control_streams.ts";
+import { RegistryError } from "./registry/failure.ts";
+import { PolicyStore } from "./engine/policy_store.ts";
+import { governanceEntry } from "./engine/governance.ts";
+import { type OpenState, openState } from "./state.ts";
+import { adminHandlers } from "./services/admin.ts";
+import { auditHandlers } from "./services/audit.ts";
+import { lifecycleHandlers } from "./services/lifecycle.ts";
+import { policyHandlers } from "./services/policy.ts";
+
+/** Full names of the reference services that this gateway serves. */
+export const SERVED = [
+  PolicyService.typeName,
+  AgentLifecycleService.typeName,
+  AuditService.typeName,
+] as const;
+
+/** A running gateway. */
+export interface Gateway {
+  /** Where it listens, e.g. `127.0.0.1:50051`, `unix:/run/aasm.sock`. */
+  readonly listeners: readonly string[];
+  /** What start-up found and mended in the audit log; empty when it was clean. */
+  readonly recovery: string;
+  readonly policy: PolicyStore;
+  readonly audit: AuditLog;
+  /** Answers what is in flight, closes the log with a checkpoint, closes the store. */
+  stop(reason: string): Promise<void>;
+}
+
+/**
+ * Starts a gateway; resolves when every listener accepts.
+ *
+ * @throws {Error} with what failed and what to do, when any part cannot start. Nothing is left open then.
+ */
+export async function startGateway(
+  config: GatewayConfig,
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<Gateway> {
+  const state = await openState(config, clock);
+  try {
+    return await assemble(config, clock, state);
+  } catch (error) {
+    await state.close();
+    throw error;
+  }
+}
+
+async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): Promise<Gateway> {
+  const { audit, registry } = state;
+  const counters = new Counters();
+  const policy = await PolicyStore.open(config.policy, {
+    now_ms: clock.now_ms,
+    record: async (event) => {
+      await audit.append(governanceEntry(`policy_reload_${event.outcome}`, { ...event }, clock));
+    },
+  });
+  const buckets = new RateBuckets();
+  const engine = new DecisionEngine({ registry, policy: () => policy.current, buckets, clock });
+  const server = new GrpcServer({ onEvent: (name) => counters.add(`grpc.${name}`) });
+  const started_ms = clock.now_ms();
+  const suspend = (key: string) => {
+    registry.suspend(key, "budget limit exceeded", { cause: "budget_exceeded" }).catch((error) => {
+      // Already suspended is the usual race of two denials; anything else is counted and shown.
+      if (!(error instanceof RegistryError && error.code === "wrong_status")) {
+        counters.add("suspensions_failed");
+      }
+    });
+  };
+  const control_streams = new ControlStreams(registry);
+  const lifecycle = lifecycleHandlers({
+    registry,
+    challenges: state.challenges,
+    clock,
+    tenancy: config.tenancy,
+    control_streams,
+  });
+  server.addService(
+    PolicyService,
+    policyHandlers({ engine, audit, counters, monotonic_us: clock.monotonic_us, suspend }),
+  );
+  server.addService(AgentLifecycleService, lifecycle);
+  server.addService(AuditService, auditHandlers({ audit, registry, counters, clock }));
+  const addresses: string[] = [];
+  server.addService(
+    AdminService,
+    adminHandlers({
+      audit,
+      registry,
+      engine,
+      policy,
+      counters,
+      clock,
+      operators: state.operators,
+      listeners: addresses,
+      started_ms,
+      recovery: state.recovery,
+      transport: () => server.stats,
+    }),
+  );
+  const health = addHealthService(server, SERVED);
+  await audit.append(governanceEntry("gateway_started", {
+    version: VERSION,
+    policy_state: policy.status().state,
+    policy_source: policy.status().source,
+    policy_doc_ids: policy.status().document_ids,
+    recovery: state.recovery,
+  }, clock));
+  const bound = await listenAll(server, config);
+  addresses.push(...bound.map((listener) => listener.address));
+  policy.watch();
+  return {
+    listeners: addresses,
+    recovery: state.recovery,
+    policy,
+    audit,
+    stop: (reason) =>
+      stopGateway({ config, clock, state, server, health, policy, control_streams, reason }),
+  };
+}
+
+async function listenAll(server: GrpcServer, config: GatewayConfig): Promise<BoundListener[]> {
+  const bound: BoundListener[] = [];
+  try {
+    for (const listener of config.listeners) {
+      bound.push(await listenOne(server, listener, config.tls));
+    }
+    return bound;
+  } catch (error) {
+    await server.shutdown({ grace_ms: 0 });
+    throw error;
+  }
+}
+
+async function listenOne(
+  server: GrpcServer,
+  listener: ListenerConfig,
+  tls: TlsFiles | undefined,
+): Promise<BoundListener> {
+  const where = listener.transport === "unix"
+    ? listener.path
+    : `${listener.hostname}:${listener.port}`;
+  try {
+    if (listener.transport === "unix") return await server.listen(listener);
+    const { hostname, port } = listener;
+    if (listener.transport === "tcp") {
+      return await server.listen({ transport: "tcp", hostname, port });
+    }
+    if (tls === undefined) throw new Error("no certificate was given");
+    return await server.listen({
+      transport: "tls",
+      hostname,
+      port,
+      cert: await Deno.readTextFile(tls.cert),
+      key: await Deno.readTextFile(tls.key),
+      ...(tls.client_ca === undefined ? {} : { clientCa: await Deno.readTextFile(tls.client_ca) }),
+    });
+  } catch (error) {
+    const cause = error instanceof Deno.errors.AddrInUse
+      ? "another program listens there: stop it, or choose another address"
+      : error instanceof Error
+      ? error.message
+      : String(error);
+    throw new Error(`cannot listen on \`${where}\`: ${cause}`, { cause: error });
+  }
+}
+
+interface Stopping {
+  readonly config: GatewayConfig;
+  readonly clock: Clock;
+  readonly state: OpenState;
+  readonly server: GrpcServer;
+  readonly health: HealthControl;
+  readonly policy: PolicyStore;
+  readonly control_streams: ControlStreams;
+  readonly reason: string;
+}
+
+async function stopGateway(stopping: Stopping): Promise<void> {
+  const { config, clock, state, server, health, policy, control_streams, reason } = stopping;
+  for (const service of ["", ...SERVED]) health.set(service, "NOT_SERVING");
+  control_streams.stop();
+  await policy.close();
+  await server.shutdown({ grace_ms: config.grace_ms });
+  await state.audit.append(governanceEntry("gateway_stopped", { reason }, clock)).catch(() => {
+    // A log that has failed cannot record its own end; `status` and the exit code told of it.
+  });
+  await state.close();
+}

@@ -1,0 +1,64 @@
+/**
+ * The grammar of `aasm policy`. Everything here is local: no gateway is asked.
+ *
+ * @module
+ */
+import { merge, object, or } from "@optique/core/constructs";
+import { message } from "@optique/core/message";
+import { multiple, optional } from "@optique/core/modifiers";
+import { argument, command, constant, option } from "@optique/core/primitives";
+import { action, subject } from "./action.ts";
+import { path, time } from "./values.ts";
+
+const validate = command(
+  "validate",
+  object({
+    command: constant("policy validate"),
+    paths: multiple(argument(path("FILE|DIR", "any")), { min: 1 }),
+  }),
+  {
+    brief: message`Check policy files; every problem with its line.`,
+    footer: message`Example: aasm policy validate policies/balanced.yaml`,
+  },
+);
+
+const explain = command(
+  "explain",
+  merge(
+    object({
+      command: constant("policy explain"),
+      path: argument(path("FILE|DIR", "any")),
+      at: optional(
+        option("--at", time(), { description: message`Moment of the decision; now otherwise.` }),
+      ),
+    }),
+    subject,
+    object({ action }),
+  ),
+  {
+    brief: message`Decide one action under a policy file, and say why.`,
+    footer: message`Example: aasm policy explain policies/balanced.yaml exec -- rm -rf /`,
+  },
+);
+
+const test = command(
+  "test",
+  object({
+    command: constant("policy test"),
+    paths: multiple(argument(path("FILE|DIR", "any")), { min: 1 }),
+  }),
+  {
+    brief: message`Run policy test files (*.test.yaml).`,
+    footer: message`Example: aasm policy test policies`,
+  },
+);
+
+const schema = command("schema", object({ command: constant("policy schema") }), {
+  brief: message`Print the JSON Schema of policy files.`,
+  footer: message`Example: aasm policy schema > policy.schema.json`,
+});
+
+/** The `policy` group. */
+export const policy = command("policy", or(validate, explain, test, schema), {
+  brief: message`Check, explain and test policy files.`,
+});

@@ -1,0 +1,144 @@
+/**
+ * The narrowest permission list under which one invocation of `aasm` can do what it was asked.
+ * The launcher grants exactly this list.
+ *
+ * @module
+ */
+import { dirname, resolve } from "node:path";
+import type { ActionWords } from "./arguments/action.ts";
+import { type Command, type Invocation, parseArguments } from "./arguments/parse.ts";
+
+/** What an invocation touches; paths as given. */
+interface Needs {
+  readonly gateway: boolean;
+  /** The operator token goes with calls of the admin service only. */
+  readonly operator: boolean;
+  readonly read: readonly string[];
+  readonly write: readonly string[];
+}
+
+/**
+ * Deno permission flags for one command line: the gateway's address when it is asked, the files
+ * that the flags name, and nothing for help, completion and usage errors. No environment, no
+ * subprocess, no FFI, no system information, never a bare flag.
+ *
+ * @param argv Words after the program's name.
+ * @param cwd Absolute directory that relative paths start from.
+ * @throws {Error} when `cwd` cannot stand in a permission list.
+ */
+export function cliPermissions(argv: readonly string[], cwd: string): string[] {
+  const parsed = parseArguments(argv);
+  if (parsed.kind !== "run") return [];
+  const { invocation } = parsed;
+  const needs = needsOf(invocation.run);
+  const net = new Set<string>();
+  const read = new Set(needs.read.map((path) => absolute(cwd, path)));
+  const write = new Set(needs.write.map((path) => absolute(cwd, path)));
+  if (needs.gateway) {
+    const { gateway } = invocation;
+    if (gateway.kind === "unix") {
+      const path = absolute(cwd, gateway.path);
+      net.add(`unix:${path}`);
+      read.add(path);
+      write.add(path);
+    } else {
+      const host = gateway.host.includes(":") ? `[${gateway.host}]` : gateway.host;
+      net.add(`${host}:${gateway.port}`);
+    }
+    for (const file of tlsFiles(invocation)) read.add(absolute(cwd, file));
+    if (needs.operator) read.add(absolute(cwd, invocation.token_file));
+  }
+  return [flag("net", net), flag("read", read), flag("write", write)].flat();
+}
+
+/** An empty list would be a bare flag, which grants everything. */
+function flag(name: string, values: ReadonlySet<string>): string[] {
+  return values.size === 0 ? [] : [`--allow-${name}=${[...values].join(",")}`];
+}
+
+function absolute(cwd: string, path: string): string {
+  const full = resolve(cwd, path);
+  if (full.includes(",")) {
+    throw new Error(
+      `cannot grant access to \`${full}\`: the runtime's permission lists cannot quote a comma; ` +
+        "start from another directory",
+    );
+  }
+  return full;
+}
+
+function tlsFiles({ tls_ca, tls_cert, tls_key }: Invocation): string[] {
+  return [tls_ca, tls_cert, tls_key].filter((path) => path !== undefined);
+}
+
+const LOCAL = { gateway: false, operator: false, write: [] } as const;
+const OPERATOR = { gateway: true, operator: true, read: [], write: [] } as const;
+
+function needsOf(command: Command): Needs {
+  switch (command.command) {
+    case "status":
+    case "version":
+    case "agent list":
+    case "agent inspect":
+    case "agent suspend":
+    case "agent resume":
+    case "audit list":
+    case "audit tail":
+      return OPERATOR;
+    case "check":
+      return {
+        gateway: true,
+        operator: command.dry_run,
+        read: [...actionFiles(command.action), ...wordFile(command.token)],
+        write: [],
+      };
+    case "policy schema":
+      return { ...LOCAL, read: [] };
+    case "policy validate":
+      return { ...LOCAL, read: command.paths };
+    case "policy explain":
+      return { ...LOCAL, read: [command.path, ...actionFiles(command.action)] };
+    case "policy test":
+      return { ...LOCAL, read: command.paths.map(testDirectory) };
+    case "audit verify-chain":
+      return { ...LOCAL, read: [command.file] };
+    case "audit verify": {
+      const trust = trustNeeds(command);
+      if (command.remote) return { ...OPERATOR, ...trust };
+      return { ...LOCAL, read: [command.directory, ...trust.read], write: trust.write };
+    }
+    case "audit checkpoint":
+      return { ...OPERATOR, ...trustNeeds(command) };
+    case "audit prove": {
+      const trust = trustNeeds(command);
+      return { ...OPERATOR, ...trust, write: [...trust.write, ...given(command.output_file)] };
+    }
+    case "audit export":
+      return { ...OPERATOR, write: given(command.output_file) };
+  }
+}
+
+/** A pinned key is only read; without one the file of remembered keys is read and added to. */
+function trustNeeds(
+  trust: { readonly key?: string | undefined; readonly known_keys: string },
+): { readonly read: readonly string[]; readonly write: readonly string[] } {
+  if (trust.key !== undefined) return { read: wordFile(trust.key), write: [] };
+  return { read: [trust.known_keys], write: [trust.known_keys] };
+}
+
+function actionFiles(action: ActionWords): string[] {
+  return action.kind === "result" && action.content.from === "file" ? [action.content.path] : [];
+}
+
+function wordFile(words: string | undefined): string[] {
+  return words?.startsWith("@") === true ? [words.slice(1)] : [];
+}
+
+function given(path: string | undefined): string[] {
+  return path === undefined ? [] : [path];
+}
+
+/** Policies under test stand beside their test file or below it. */
+function testDirectory(path: string): string {
+  return /\.ya?ml$/.test(path) ? dirname(path) : path;
+}

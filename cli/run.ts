@@ -1,0 +1,128 @@
+/**
+ * One run of `aasm`: parse, dispatch, and turn every failure into one clear line and an exit code.
+ *
+ * @module
+ */
+import { type Command, parseArguments } from "./arguments/parse.ts";
+import { inspectAgent, listAgents, resumeAgent, suspendAgent } from "./commands/agent.ts";
+import { listAudit, tailAudit } from "./commands/audit.ts";
+import { exportAudit } from "./commands/audit_export.ts";
+import { proveEntry, showCheckpoint } from "./commands/audit_proof.ts";
+import { verifyAudit, verifyChain } from "./commands/audit_verify.ts";
+import { checkAction } from "./commands/check.ts";
+import { explainPolicy, printPolicySchema, validatePolicies } from "./commands/policy.ts";
+import { testPolicies } from "./commands/policy_tests.ts";
+import { showStatus } from "./commands/status.ts";
+import { showVersion } from "./commands/version.ts";
+import { CommandError, ExitCode } from "./exit_code.ts";
+import { painter } from "./render/color.ts";
+import { printable, printableLines } from "./render/printable.ts";
+import type { Session } from "./session.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** What a run needs of the process around it. */
+export interface Host {
+  /** @param no_color The flag. */
+  readonly terminal: (no_color: boolean) => Terminal;
+  /** Aborts at Ctrl-C. */
+  readonly signal: AbortSignal;
+  readonly now_ms: () => number;
+}
+
+/** Exit code of a program that an interrupt ended, by the shells' custom: 128 + SIGINT. */
+export const INTERRUPTED_EXIT_CODE = 130;
+
+/**
+ * Runs one command line.
+ *
+ * @returns The process's exit code. Never rejects.
+ */
+export async function run(argv: readonly string[], host: Host): Promise<number> {
+  const plain = host.terminal(argv.includes("--no-color"));
+  const parsed = parseArguments(argv, {
+    colors: plain.colors,
+    ...(plain.width === undefined ? {} : { width: plain.width }),
+  });
+  if (parsed.kind === "print") {
+    plain.out(`${parsed.text}\n`);
+    return ExitCode.OK;
+  }
+  if (parsed.kind === "refuse") {
+    const help = ["aasm", ...commandWords(argv), "--help"].join(" ");
+    const message = `${parsed.message}\ntry \`${help}\``;
+    return report(new CommandError(message, ExitCode.USAGE), plain);
+  }
+  const { run: command, ...flags } = parsed.invocation;
+  const terminal = host.terminal(flags.no_color);
+  const session: Session = { flags, terminal, signal: host.signal, now_ms: host.now_ms };
+  try {
+    return await dispatch(command, session);
+  } catch (error) {
+    return host.signal.aborted ? INTERRUPTED_EXIT_CODE : report(error, terminal);
+  }
+}
+
+function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitCode {
+  switch (command.command) {
+    case "status":
+      return showStatus(command, session);
+    case "check":
+      return checkAction(command, session);
+    case "policy validate":
+      return validatePolicies(command, session);
+    case "policy explain":
+      return explainPolicy(command, session);
+    case "policy test":
+      return testPolicies(command, session);
+    case "policy schema":
+      return printPolicySchema(session);
+    case "agent list":
+      return listAgents(command, session);
+    case "agent inspect":
+      return inspectAgent(command, session);
+    case "agent suspend":
+      return suspendAgent(command, session);
+    case "agent resume":
+      return resumeAgent(command, session);
+    case "audit list":
+      return listAudit(command, session);
+    case "audit tail":
+      return tailAudit(command, session);
+    case "audit verify":
+      return verifyAudit(command, session);
+    case "audit verify-chain":
+      return verifyChain(command, session);
+    case "audit prove":
+      return proveEntry(command, session);
+    case "audit checkpoint":
+      return showCheckpoint(command, session);
+    case "audit export":
+      return exportAudit(command, session);
+    case "version":
+      return showVersion(session);
+  }
+}
+
+/** The leading words that name a command: what `--help` should be asked of. */
+function commandWords(argv: readonly string[]): string[] {
+  const words: string[] = [];
+  for (const word of argv.slice(0, 2)) {
+    if (!/^[a-z][a-z-]*$/.test(word)) break;
+    const known = parseArguments([...words, word, "--help"]);
+    if (known.kind !== "print") break;
+    words.push(word);
+  }
+  return words;
+}
+
+function report(error: unknown, terminal: Terminal): ExitCode {
+  const paint = painter(terminal.colors);
+  const known = error instanceof CommandError ? error : new CommandError(
+    `unexpected failure: ${error instanceof Error ? error.message : String(error)}`,
+    ExitCode.FAILURE,
+    "report it with the command you ran",
+  );
+  terminal.err(`${paint("bad", "error:")} ${printableLines(known.message)}\n`);
+  if (known.next_step !== undefined) terminal.err(`next: ${printable(known.next_step)}\n`);
+  return known.exit_code;
+}

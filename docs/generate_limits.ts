@@ -1,0 +1,119 @@
+/**
+ * Writes `limits.md` from the code: every named bound, its value, and what its docstring says
+ * happens at it. `deno run --allow-read=. --allow-write=docs docs/generate_limits.ts`; a test keeps
+ * the page equal to what this prints.
+ *
+ * @module
+ */
+import { SERVER_BOUNDS } from "../grpc/bounds.ts";
+import { LIMITS } from "../core/limits.ts";
+import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
+import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
+import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
+import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
+import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname;
+
+/** A table of bounds: an object of values, documented by the docstrings of its source. */
+interface Table {
+  readonly title: string;
+  readonly source: string;
+  readonly values: object;
+}
+
+const TABLES: readonly Table[] = [
+  { title: "Policy, scanner, audit entry, requests", source: "core/limits.ts", values: LIMITS },
+  { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
+  { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
+  { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },
+  { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
+  { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
+  { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },
+];
+
+/** Files whose single documented constants are bounds too. */
+const CONSTANTS = [
+  "gateway/services/policy.ts",
+  "gateway/services/audit.ts",
+  "gateway/services/admin_audit.ts",
+  "gateway/engine/evidence.ts",
+  "gateway/engine/wire_answer.ts",
+  "gateway/engine/engine.ts",
+  "gateway/audit/reading.ts",
+  "gateway/audit/commit.ts",
+  "gateway/audit/tree.ts",
+  "gateway/audit/tail_scan.ts",
+  "core/audit/sanitize.ts",
+  "core/policy/matrix.ts",
+  "core/policy/explain/search.ts",
+  "grpc/health.ts",
+  "cli/files.ts",
+];
+
+const HEAD = `# Limits
+
+Every bound of the suite and what happens at it. Generated from the code by \`docs/generate_limits.ts\`; a test keeps this page true.
+`;
+
+/** The page as it should be. */
+export async function limitsPage(): Promise<string> {
+  const parts = [HEAD];
+  for (const table of TABLES) {
+    const text = await Deno.readTextFile(`${ROOT}${table.source}`);
+    const rows = Object.entries(table.values).map(([name, value]) =>
+      row(name, Number(value), docOf(text, name))
+    );
+    parts.push(section(table.title, table.source, rows));
+  }
+  const rows: string[] = [];
+  for (const source of CONSTANTS) {
+    const text = await Deno.readTextFile(`${ROOT}${source}`);
+    for (const { name, value, doc } of constantsOf(text)) {
+      rows.push(row(`${name}\` in \`${source}`, value, doc));
+    }
+  }
+  parts.push(section("Single bounds", undefined, rows));
+  return parts.join("\n");
+}
+
+function section(title: string, source: string | undefined, rows: readonly string[]): string {
+  const from = source === undefined ? "" : `\nSource: \`${source}\`.\n`;
+  return `## ${title}\n${from}\n| Bound | Value | What it is, and what happens at it |\n|---|---|---|\n${
+    rows.join("\n")
+  }\n`;
+}
+
+function row(name: string, value: number, doc: string): string {
+  if (doc === "") throw new Error(`\`${name}\` has no docstring`);
+  return `| \`${name}\` | ${value.toLocaleString("en")} | ${doc.replaceAll("|", "\\|")} |`;
+}
+
+/** The docstring right before `name:`; members that share one take the nearest above. */
+function docOf(text: string, name: string): string {
+  const at = text.search(new RegExp(`^  (readonly )?${name}: `, "m"));
+  const end = text.lastIndexOf("*/", at);
+  return docText(text.slice(text.lastIndexOf("/**", end), end));
+}
+
+function* constantsOf(text: string): Generator<{ name: string; value: number; doc: string }> {
+  const pattern =
+    /\/\*\*((?:(?!\*\/)[\s\S])*)\*\/\n(?:export )?const ([A-Z0-9_]+) = ([\d_]+(?: \* [\d_]+)*);/g;
+  for (const [, doc = "", name = "", expression = ""] of text.matchAll(pattern)) {
+    const value = expression.split(" * ").reduce(
+      (all, part) => all * Number(part.replaceAll("_", "")),
+      1,
+    );
+    yield { name, value, doc: docText(doc) };
+  }
+}
+
+function docText(comment: string): string {
+  return comment.replace("/**", "").split("\n")
+    .map((line) => line.replace(/^\s*\*?\s?/, "").trim())
+    .join(" ").replace(/\{@linkcode ([^}]+)\}/g, "`$1`").trim();
+}
+
+if (import.meta.main) {
+  await Deno.writeTextFile(new URL("limits.md", import.meta.url), await limitsPage());
+}

@@ -196,7 +196,11 @@ Deno.test("whatever the host text, a host is only read from it when it is that h
       const understood = understandHost(urlFor(protocol, host, 443));
       if (understood.kind !== "host") return;
       const bare = host.replace(/^\[|\]$/g, "").replace(/\.$/, "");
-      assert.equal(understood.host.replace(/\.$/, ""), bare);
+      // `::11.2.3.4` and `::b02:304` are one address (RFC 5952).
+      const expected = bare.includes(":")
+        ? new URL(`http://[${bare}]/`).hostname.replace(/^\[|\]$/g, "")
+        : bare;
+      assert.equal(understood.host.replace(/\.$/, ""), expected);
     }),
     { numRuns: 3_000 },
   );

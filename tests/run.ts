@@ -3,7 +3,8 @@
  * closes with one line `N passed, N failed, N skipped`.
  *
  * A test that cannot get what it needs prints `SKIPPED: <name>: <reason>`; the runner counts it and
- * lists it again at the end. With `CI=true` such a test fails instead.
+ * lists it again at the end. With `CI=true` such a test fails instead. Property tests draw the same
+ * cases every time; `--seed=random` draws fresh ones and `--seed=N` repeats a printed one.
  *
  * @module
  */
@@ -24,7 +25,7 @@ const GROUPS: readonly Group[] = [
     name: "pure rooms (may read the repository, nothing else)",
     paths: ["core", "proto", "launch"],
     // The YAML library that the tests print edited policies with looks at two debug variables.
-    permissions: [`--allow-read=${ROOT}`, "--allow-env=LOG_TOKENS,LOG_STREAM"],
+    permissions: [`--allow-read=${ROOT}`, "--allow-env=LOG_TOKENS,LOG_STREAM,PROPERTY_SEED"],
   },
   {
     name: "programs, transport and storage (loopback, temporary files, child processes)",
@@ -49,7 +50,9 @@ interface Tally {
   readonly skipped: string[];
 }
 
-async function main(filters: readonly string[]): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
+  const seed = seedAsked(args);
+  const filters = args.filter((arg) => !arg.startsWith("--seed="));
   const tally: Tally = { passed: 0, failed: 0, ignored: 0, skipped: [] };
   for (const group of GROUPS) {
     const paths = await existing(
@@ -60,7 +63,7 @@ async function main(filters: readonly string[]): Promise<number> {
       : filters.filter((filter) => paths.some((path) => filter.startsWith(path)));
     if (chosen.length === 0) continue;
     console.log(`\n== ${group.name}`);
-    await runGroup({ ...group, paths: chosen }, tally);
+    await runGroup({ ...group, paths: chosen }, seed, tally);
   }
   const skipped = tally.skipped.length + tally.ignored;
   for (const line of tally.skipped) console.log(line);
@@ -79,18 +82,30 @@ async function existing(paths: readonly string[]): Promise<string[]> {
   return found;
 }
 
-async function runGroup(group: Group, tally: Tally): Promise<void> {
+/** The seed of every property test: `--seed=random`, `--seed=N`, or the fixed one. */
+function seedAsked(args: readonly string[]): string | undefined {
+  const asked = args.find((arg) => arg.startsWith("--seed="))?.slice("--seed=".length);
+  if (asked !== undefined && asked !== "random" && !/^-?\d+$/.test(asked)) {
+    console.error(`--seed is neither \`random\` nor a whole number: received \`${asked}\``);
+    Deno.exit(2);
+  }
+  return asked;
+}
+
+async function runGroup(group: Group, seed: string | undefined, tally: Tally): Promise<void> {
   const child = new Deno.Command(DENO, {
     args: [
       "test",
       "--no-prompt",
       "--quiet",
       "--unstable-worker-options",
+      "--preload",
+      "tests/property_seed.ts",
       ...group.permissions,
       ...group.paths,
     ],
     cwd: ROOT,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...(seed === undefined ? {} : { PROPERTY_SEED: seed }) },
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",

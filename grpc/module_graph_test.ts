@@ -4,10 +4,13 @@ import assert from "node:assert/strict";
 const STATEMENT =
   /^(?:import (?:.* from )?|export .* from |\} from )"([^"\n]+)";$|\bimport\("([^"]+)"\)/gm;
 
-/** Every import of the shipped files below a folder, tests and their helpers left out. */
+/** What is not published: tests, their peers, and programs that show the module in use. */
+const UNPUBLISHED = new Set(["testing", "conformance", "examples"]);
+
+/** Every import of the shipped files below a folder. */
 function* importsBelow(folder: URL): Generator<[file: string, specifier: string]> {
   for (const entry of Deno.readDirSync(folder)) {
-    if (entry.isDirectory && entry.name !== "testing") {
+    if (entry.isDirectory && !UNPUBLISHED.has(entry.name)) {
       yield* importsBelow(new URL(`${entry.name}/`, folder));
     }
     if (!entry.name.endsWith(".ts") || entry.name.endsWith("_test.ts")) continue;
@@ -18,13 +21,14 @@ function* importsBelow(folder: URL): Generator<[file: string, specifier: string]
   }
 }
 
-Deno.test("the module stands alone: itself, protobuf-es, node:net and node:tls", () => {
+Deno.test("the module stands alone: itself, protobuf-es, node:net, node:tls and node:zlib", () => {
   const room = new URL("./", import.meta.url);
   const allowed = new Set([
     "@bufbuild/protobuf",
     "@bufbuild/protobuf/codegenv2",
     "node:net",
     "node:tls",
+    "node:zlib",
   ]);
   let seen = 0;
   for (const [file, specifier] of importsBelow(room)) {

@@ -22,7 +22,7 @@ const RECENT_RESETS_MAX = 256;
 
 /** The side-independent part; see `server/connection.ts` and `client/connection.ts`. */
 export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoint {
-  readonly streams = new Map<number, S>();
+  readonly streams: Map<number, S> = new Map();
   readonly sender: Sender;
   /** Streams ever opened. */
   streamsOpened = 0;

@@ -1,6 +1,17 @@
 /**
  * gRPC over HTTP/2 for Deno, server and client, without `node:http2`.
  *
+ * @example A server and a client of the health service.
+ * ```ts
+ * import { addHealthService, GrpcServer } from "@agent-assembly/grpc";
+ *
+ * const server = new GrpcServer();
+ * addHealthService(server, []);
+ * const { port } = await server.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
+ * console.log(`serving on port ${port}`);
+ * await server.shutdown();
+ * ```
+ *
  * @module
  */
 

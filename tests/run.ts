@@ -18,7 +18,20 @@ interface Group {
   readonly name: string;
   readonly paths: readonly string[];
   readonly permissions: readonly string[];
+  readonly flags?: readonly string[];
 }
+
+/** Bare where it says so, because tests start programs, servers and foreign peers. */
+const PROGRAM_PERMISSIONS: readonly string[] = [
+  "--allow-read",
+  // Bare, because the tests make symbolic links, which the runtime allows no other way.
+  "--allow-write",
+  "--allow-net",
+  "--allow-run",
+  "--allow-env",
+  "--allow-sys",
+  "--allow-ffi",
+];
 
 const GROUPS: readonly Group[] = [
   {
@@ -30,16 +43,13 @@ const GROUPS: readonly Group[] = [
   {
     name: "programs, transport and storage (loopback, temporary files, child processes)",
     paths: ["grpc", "storage", "gateway", "cli", "policies", "examples", "tests"],
-    permissions: [
-      "--allow-read",
-      // Bare, because the tests make symbolic links, which the runtime allows no other way.
-      "--allow-write",
-      "--allow-net",
-      "--allow-run",
-      "--allow-env",
-      "--allow-sys",
-      "--allow-ffi",
-    ],
+    permissions: PROGRAM_PERMISSIONS,
+  },
+  {
+    name: "examples in the documentation",
+    paths: ["grpc/mod.ts", "grpc/README.md"],
+    permissions: ["--allow-net=127.0.0.1", "--allow-env=PROPERTY_SEED"],
+    flags: ["--doc"],
   },
 ];
 
@@ -55,12 +65,11 @@ async function main(args: readonly string[]): Promise<number> {
   const filters = args.filter((arg) => !arg.startsWith("--seed="));
   const tally: Tally = { passed: 0, failed: 0, ignored: 0, skipped: [] };
   for (const group of GROUPS) {
-    const paths = await existing(
-      group.paths.filter((path) => filters.length === 0 || filters.some((f) => f.startsWith(path))),
-    );
-    const chosen = filters.length === 0
-      ? paths
-      : filters.filter((filter) => paths.some((path) => filter.startsWith(path)));
+    const paths = await existing(group.paths);
+    const chosen = filters.length === 0 ? paths : [
+      ...filters.filter((filter) => paths.some((path) => `${filter}/`.startsWith(`${path}/`))),
+      ...paths.filter((path) => filters.some((filter) => path.startsWith(`${filter}/`))),
+    ];
     if (chosen.length === 0) continue;
     console.log(`\n== ${group.name}`);
     await runGroup({ ...group, paths: chosen }, seed, tally);
@@ -101,6 +110,7 @@ async function runGroup(group: Group, seed: string | undefined, tally: Tally): P
       "--unstable-worker-options",
       "--preload",
       "tests/property_seed.ts",
+      ...(group.flags ?? []),
       ...group.permissions,
       ...group.paths,
     ],

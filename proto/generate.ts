@@ -1,8 +1,9 @@
 /**
- * Regenerates `proto/gen/` from `proto/assembly/`, or with `--check` fails when the two differ.
+ * Regenerates every generated file of the repository from its `.proto`, or with `--check` fails when
+ * the two differ.
  *
- * Needs `protoc` 3.21 or later on the path. Permissions: run of `protoc`; read of `proto/`; read and
- * write of `proto/gen/` and the temporary directory.
+ * Needs `protoc` 3.21 or later on the path. Permissions: run of `protoc`; read of the repository;
+ * write of the folders named `gen` and the temporary directory.
  *
  * @module
  */
@@ -14,7 +15,24 @@ const PLUGIN = "npm:@bufbuild/protoc-gen-es@2.17.0";
 const OPTIONS = "target=ts,import_extension=ts";
 
 const PROTO_DIRECTORY = dirname(fileURLToPath(import.meta.url));
-const GENERATED_DIRECTORY = join(PROTO_DIRECTORY, "gen");
+const ROOT = dirname(PROTO_DIRECTORY);
+
+/** Where sources are and where what is generated from them goes, from the repository's root. */
+interface Room {
+  /** The root that imports and generated paths are relative to. */
+  readonly directory: string;
+  /** Below `directory`. */
+  readonly sources: string;
+  readonly generated: string;
+}
+
+/** `grpc/` is a package of its own: its sources lie beside what is generated from them. */
+const ROOMS: readonly Room[] = [
+  { directory: "proto", sources: "assembly", generated: "proto/gen" },
+  ...["grpc/gen", "grpc/examples/gen", "grpc/conformance/interop/gen", "bench/grpc/gen"].map(
+    (directory) => ({ directory, sources: ".", generated: directory }),
+  ),
+];
 
 /** Every file under `directory` with the given ending, relative to `base`, sorted. */
 async function listFiles(directory: string, ending: string, base = directory): Promise<string[]> {
@@ -27,8 +45,8 @@ async function listFiles(directory: string, ending: string, base = directory): P
   return found.sort();
 }
 
-/** Runs protoc over every source file; the generated files land in `target`. */
-async function generate(target: string, scratch: string): Promise<void> {
+/** Runs protoc over a room's sources; the generated files land in `target`. */
+async function generate(room: Room, target: string, scratch: string): Promise<void> {
   const plugin = join(scratch, "protoc-gen-es");
   const lock = join(PROTO_DIRECTORY, "generate.lock");
   await Deno.writeTextFile(
@@ -37,10 +55,11 @@ async function generate(target: string, scratch: string): Promise<void> {
       `--lock='${lock}' --allow-read --allow-env ${PLUGIN}\n`,
     { mode: 0o700 },
   );
-  const sources = await listFiles(join(PROTO_DIRECTORY, "assembly"), ".proto", PROTO_DIRECTORY);
+  const directory = join(ROOT, room.directory);
+  const sources = await listFiles(join(directory, room.sources), ".proto", directory);
   const result = await new Deno.Command("protoc", {
     args: [
-      `-I${PROTO_DIRECTORY}`,
+      `-I${directory}`,
       `--plugin=protoc-gen-es=${plugin}`,
       `--es_out=${target}`,
       `--es_opt=${OPTIONS}`,
@@ -70,33 +89,52 @@ async function differences(expected: string, actual: string): Promise<string[]> 
 }
 
 async function main(check: boolean): Promise<number> {
-  const scratch = await Deno.makeTempDir({ prefix: "proto-generate-" });
-  try {
-    const target = join(scratch, "gen");
-    await Deno.mkdir(target);
-    await generate(target, scratch);
-    await Deno.mkdir(GENERATED_DIRECTORY, { recursive: true });
-    const differing = await differences(target, GENERATED_DIRECTORY);
-    if (check) {
-      for (const path of differing) say(`proto/gen/${path} differs from its source`);
-      if (differing.length > 0) say("run proto/generate.ts and commit what it writes");
-      return differing.length === 0 ? 0 : 1;
+  let stale = 0;
+  for (const room of ROOMS) {
+    if (!await exists(join(ROOT, room.directory))) continue;
+    const scratch = await Deno.makeTempDir({ prefix: "proto-generate-" });
+    try {
+      const target = join(scratch, "gen");
+      await Deno.mkdir(target);
+      await generate(room, target, scratch);
+      stale += await settle(join(ROOT, room.generated), target, room.generated, check);
+    } finally {
+      await Deno.remove(scratch, { recursive: true });
     }
-    for (const path of differing) {
-      const destination = join(GENERATED_DIRECTORY, path);
-      const fresh = await Deno.readTextFile(join(target, path)).catch(() => undefined);
-      if (fresh === undefined) {
-        await Deno.remove(destination);
-      } else {
-        await Deno.mkdir(dirname(destination), { recursive: true });
-        await Deno.writeTextFile(destination, fresh);
-      }
-      say(`proto/gen/${path} ${fresh === undefined ? "removed" : "written"}`);
-    }
-    return 0;
-  } finally {
-    await Deno.remove(scratch, { recursive: true });
   }
+  if (stale > 0) say("run proto/generate.ts and commit what it writes");
+  return stale === 0 ? 0 : 1;
+}
+
+/** Compares, or brings the generated folder up to date; returns what is left to do. */
+async function settle(
+  generated: string,
+  target: string,
+  name: string,
+  check: boolean,
+): Promise<number> {
+  await Deno.mkdir(generated, { recursive: true });
+  const differing = await differences(target, generated);
+  if (check) {
+    for (const path of differing) say(`${name}/${path} differs from its source`);
+    return differing.length;
+  }
+  for (const path of differing) {
+    const destination = join(generated, path);
+    const fresh = await Deno.readTextFile(join(target, path)).catch(() => undefined);
+    if (fresh === undefined) {
+      await Deno.remove(destination);
+    } else {
+      await Deno.mkdir(dirname(destination), { recursive: true });
+      await Deno.writeTextFile(destination, fresh);
+    }
+    say(`${name}/${path} ${fresh === undefined ? "removed" : "written"}`);
+  }
+  return 0;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await Deno.stat(path).then(() => true, () => false);
 }
 
 function say(line: string): void {

@@ -12,9 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file greeter.proto.
  */
 export const file_greeter: GenFile = /*@__PURE__*/
-  fileDesc(
-    "Cg1ncmVldGVyLnByb3RvEhBncnBjLmV4YW1wbGVzLnYxIhwKDEhlbGxvUmVxdWVzdBIMCgRuYW1lGAEgASgJIhoKCkhlbGxvUmVwbHkSDAoEdGV4dBgBIAEoCTKjAQoHR3JlZXRlchJICghTYXlIZWxsbxIeLmdycGMuZXhhbXBsZXMudjEuSGVsbG9SZXF1ZXN0GhwuZ3JwYy5leGFtcGxlcy52MS5IZWxsb1JlcGx5Ek4KDEtlZXBHcmVldGluZxIeLmdycGMuZXhhbXBsZXMudjEuSGVsbG9SZXF1ZXN0GhwuZ3JwYy5leGFtcGxlcy52MS5IZWxsb1JlcGx5MAFiBnByb3RvMw",
-  );
+  fileDesc("Cg1ncmVldGVyLnByb3RvEhBncnBjLmV4YW1wbGVzLnYxIhwKDEhlbGxvUmVxdWVzdBIMCgRuYW1lGAEgASgJIhoKCkhlbGxvUmVwbHkSDAoEdGV4dBgBIAEoCTKjAQoHR3JlZXRlchJICghTYXlIZWxsbxIeLmdycGMuZXhhbXBsZXMudjEuSGVsbG9SZXF1ZXN0GhwuZ3JwYy5leGFtcGxlcy52MS5IZWxsb1JlcGx5Ek4KDEtlZXBHcmVldGluZxIeLmdycGMuZXhhbXBsZXMudjEuSGVsbG9SZXF1ZXN0GhwuZ3JwYy5leGFtcGxlcy52MS5IZWxsb1JlcGx5MAFiBnByb3RvMw");
 
 /**
  * @generated from message grpc.examples.v1.HelloRequest
@@ -61,7 +59,7 @@ export const Greeter: GenService<{
     methodKind: "unary";
     input: typeof HelloRequestSchema;
     output: typeof HelloReplySchema;
-  };
+  },
   /**
    * Greets again and again until the caller has heard enough.
    *
@@ -71,6 +69,7 @@ export const Greeter: GenService<{
     methodKind: "server_streaming";
     input: typeof HelloRequestSchema;
     output: typeof HelloReplySchema;
-  };
+  },
 }> = /*@__PURE__*/
   serviceDesc(file_greeter, 0);
+

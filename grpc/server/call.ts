@@ -6,30 +6,52 @@
  * @module
  */
 
-import type { Bounds } from "../bounds.ts";
+import type { Bounds, Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
-import type { Http2Connection } from "../http2/connection.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import type { AbortOrigin } from "../http2/stream.ts";
 import { isSingleMessage } from "../message_framing.ts";
+import type { Metadata } from "../metadata.ts";
 import { MessageStream, type Pulled } from "../message_stream.ts";
 import type { Peer } from "../peer.ts";
 import { DeadlineTimer } from "../timeout.ts";
 import { type CallHead, ServerCallContext } from "./call_context.ts";
 import { RequestBody, type RequestBuffers, type RequestProblem } from "./request_body.ts";
-import {
-  checkMetadataSize,
-  errorTrailers,
-  okTrailers,
-  RESPONSE_HEADERS,
-  responseHeaders,
-} from "./response.ts";
+import { checkMetadataSize } from "./response.ts";
 
-/** What a call needs of its connection beyond the protocol. */
-export interface CallOwner extends Http2Connection<ServerCall>, RequestBuffers {
+/**
+ * What carries a call: a connection of ours, or one exchange of a web handler. The call decides;
+ * its owner turns the decisions into what its protocol sends.
+ */
+export interface CallOwner extends RequestBuffers {
   readonly bounds: Bounds;
   readonly peerInfo: Peer;
+  readonly peer: { readonly initial_window_bytes: number };
+  readonly sender: {
+    /** Bytes of messages that wait for the peer. */
+    readonly pendingBytes: number;
+    /** Sends one message; false when it waits, and `call.onSent` is called when it has left. */
+    sendMessage(call: ServerCall, bytes: Uint8Array, end_stream: boolean): boolean;
+    /** Drops what the call still had to send. */
+    forget(call: ServerCall): void;
+  };
+  /** Sends the response's headers, before any message; not called for a response that has none. */
+  sendHeaders(call: ServerCall, metadata: Metadata | undefined): void;
+  /** Ends the response with OK; headers were sent. */
+  sendOk(call: ServerCall, trailers: Metadata | undefined): void;
+  /** Ends the response with an error; `only` when no headers were sent. */
+  sendError(
+    call: ServerCall,
+    error: GrpcError,
+    trailers: Metadata | undefined,
+    only: boolean,
+  ): void;
+  /** Lets the peer send so many bytes more. */
+  giveCredit(call: ServerCall, bytes: number): void;
+  /** Ends a call whose peer broke the protocol, without an answer. */
+  violate(call: ServerCall, code: ErrorCode, refusal: Refusal): void;
+  onRefused(refusal: Refusal): void;
   onCallEnded(call: ServerCall, code: Code): void;
   /** An asynchronous handler of a call began or ended. */
   onHandlerStarted(call: ServerCall): void;
@@ -189,6 +211,10 @@ export class ServerCall extends ServerCallContext {
     try {
       return { ok: true, message: this.route.decode(bytes) };
     } catch (reason) {
+      if (reason instanceof GrpcError) {
+        this.#fail(reason);
+        return { ok: false };
+      }
       // INTERNAL, as the reference's library answers; the contract says nothing more exact.
       const text = reason instanceof Error ? reason.message : "not a message";
       this.#fail(new GrpcError(`failed to decode request: ${text}`, Code.INTERNAL));
@@ -318,13 +344,9 @@ export class ServerCall extends ServerCallContext {
 
   #sendHeaders(): void {
     if (this.#headers_sent) return;
-    let block = RESPONSE_HEADERS;
-    if (this.own_headers !== undefined) {
-      checkMetadataSize(this.own_headers, this.#owner.bounds.header_list_bytes);
-      block = responseHeaders(this.own_headers);
-    }
+    checkMetadataSize(this.own_headers, this.#owner.bounds.header_list_bytes);
     this.#headers_sent = true;
-    this.#owner.sender.sendHeaders(this, block, false);
+    this.#owner.sendHeaders(this, this.own_headers);
   }
 
   /** Ends the call with OK. */
@@ -336,9 +358,8 @@ export class ServerCall extends ServerCallContext {
     } catch (reason) {
       return this.#fail(reason);
     }
-    const block = okTrailers(this.own_trailers);
     this.#end(Code.OK, undefined);
-    this.#owner.sender.sendTrailers(this, block);
+    this.#owner.sendOk(this, this.own_trailers);
   }
 
   #fail(reason: unknown): void {
@@ -351,22 +372,22 @@ export class ServerCall extends ServerCallContext {
   /** @param abort whether the handler is to hear of it: not when it failed of its own accord */
   #failWith(error: GrpcError, abort: boolean): void {
     if (this.#ended) return;
-    const { header_list_bytes, status_message_bytes } = this.#owner.bounds;
-    let block: Uint8Array;
+    const { header_list_bytes } = this.#owner.bounds;
+    let sent = error;
+    let trailers = this.own_trailers;
     try {
-      checkMetadataSize(this.own_trailers, header_list_bytes);
+      checkMetadataSize(trailers, header_list_bytes);
       checkMetadataSize(error.hasMetadata ? error.metadata : undefined, header_list_bytes);
       if (this.own_headers !== undefined && this.own_headers.size > 0) this.#sendHeaders();
-      const only = !this.#headers_sent;
-      block = errorTrailers(error, this.own_trailers, only, status_message_bytes);
     } catch {
-      const plain = new GrpcError(error.message, error.code);
-      block = errorTrailers(plain, undefined, !this.#headers_sent, status_message_bytes);
+      sent = new GrpcError(error.message, error.code);
+      trailers = undefined;
     }
+    const only = !this.#headers_sent;
     this.#headers_sent = true;
     this.#end(error.code, abort ? error : undefined);
     // A message still waiting for the window goes first, unless nobody will ever open it.
-    this.#owner.sender.sendTrailers(this, block);
+    this.#owner.sendError(this, sent, trailers, only);
   }
 
   #refuse(reason: unknown): void {

@@ -14,11 +14,12 @@ import { Http2Connection } from "../http2/connection.ts";
 import { areAllowedTrailers } from "../http2/field_rules.ts";
 import { ErrorCode, Flag, FrameType, MAX_31_BIT } from "../http2/frames.ts";
 import type { Transport } from "../http2/transport.ts";
+import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
 import { type CallOwner, ServerCall } from "./call.ts";
 import { HeadCache } from "../http2/head_cache.ts";
 import { parseRequestHead, type RequestHead } from "./request_head.ts";
-import { errorTrailers } from "./response.ts";
+import { errorTrailers, okTrailers, responseHeaders } from "./response.ts";
 import type { Route } from "./route.ts";
 import type { ServerCounters } from "./stats.ts";
 import type { ServerEvent } from "./types.ts";
@@ -181,6 +182,24 @@ export class ServerConnection extends Http2Connection<ServerCall> implements Cal
   }
 
   // What calls need
+
+  sendHeaders(call: ServerCall, metadata: Metadata | undefined): void {
+    this.sender.sendHeaders(call, responseHeaders(metadata), false);
+  }
+
+  sendOk(call: ServerCall, trailers: Metadata | undefined): void {
+    this.sender.sendTrailers(call, okTrailers(trailers));
+  }
+
+  sendError(
+    call: ServerCall,
+    error: GrpcError,
+    trailers: Metadata | undefined,
+    only: boolean,
+  ): void {
+    const { status_message_bytes } = this.bounds;
+    this.sender.sendTrailers(call, errorTrailers(error, trailers, only, status_message_bytes));
+  }
 
   takeBuffer(bytes: number): boolean {
     const { counters } = this.#share;

@@ -81,7 +81,26 @@ export function parseRequestHead(
   if (!CONTENT_TYPE.test(content_type)) {
     return { kind: "http", status: "415", refusal: "content_type" };
   }
-  const path = pseudo.path ?? "";
+  return judgeCall({ path: pseudo.path ?? "", timeout, encoding, fields }, routes, content_length);
+}
+
+/** What a request asks for, in whatever protocol it came. */
+export interface CallRequest {
+  readonly path: string;
+  /** As `grpc-timeout` writes it. */
+  readonly timeout: string | undefined;
+  /** Message encoding, `identity` when none is named. */
+  readonly encoding: string;
+  /** The whole header list, flat. */
+  readonly fields: readonly string[];
+}
+
+/** Judges a request for a method once its protocol is known. */
+export function judgeCall(
+  { path, timeout, encoding, fields }: CallRequest,
+  routes: ReadonlyMap<string, Route>,
+  content_length?: number,
+): RequestHead & { kind: "call" | "status" } {
   const route = routes.get(path);
   if (route === undefined) {
     return status(path, Code.UNIMPLEMENTED, "unknown method: no service has it", "unknown_method");

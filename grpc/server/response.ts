@@ -27,7 +27,12 @@ export function responseHeaders(metadata: Metadata | undefined): Uint8Array {
 /** Trailers of a call that went well, with custom metadata. */
 export function okTrailers(metadata: Metadata | undefined): Uint8Array {
   if (metadata === undefined || metadata.size === 0) return OK_TRAILERS;
-  return encodeBlock(["grpc-status", "0", ...metadata.fields]);
+  return encodeBlock(okTrailerFields(metadata));
+}
+
+/** The same as fields: flat name, value, name, value. */
+export function okTrailerFields(metadata: Metadata | undefined): string[] {
+  return ["grpc-status", "0", ...(metadata?.fields ?? [])];
 }
 
 /**
@@ -41,14 +46,23 @@ export function errorTrailers(
   only: boolean,
   message_bytes_max: number,
 ): Uint8Array {
-  const fields = only ? [...HEAD_FIELDS] : [];
-  fields.push("grpc-status", String(error.code));
+  const fields = errorTrailerFields(error, trailers, message_bytes_max);
+  return encodeBlock(only ? [...HEAD_FIELDS, ...fields] : fields);
+}
+
+/** The same as fields, for whatever protocol they travel in: flat name, value, name, value. */
+export function errorTrailerFields(
+  error: GrpcError,
+  trailers: Metadata | undefined,
+  message_bytes_max: number,
+): string[] {
+  const fields = ["grpc-status", String(error.code)];
   if (error.message !== "") {
     fields.push("grpc-message", encodeStatusMessage(error.message, message_bytes_max));
   }
   if (error.hasMetadata) fields.push(...error.metadata.fields);
   if (trailers !== undefined) fields.push(...trailers.fields);
-  return encodeBlock(fields);
+  return fields;
 }
 
 /** Refuses metadata of a handler that no peer would read. */

@@ -12,6 +12,10 @@ import type { CallContext, Interceptor, ServiceHandlers, ServiceOptions } from "
 export interface Route {
   readonly path: string;
   readonly kind: DescMethod["methodKind"];
+  /** The method's descriptor, for forms of its messages other than bytes. */
+  readonly method: DescMethod;
+  /** Whether handler messages are protobuf-es ones; with a codec of the user's they may not be. */
+  readonly reflective: boolean;
   decode(bytes: Uint8Array): unknown;
   encode(message: unknown): Uint8Array;
   /** Takes one message or an async iterable of them, by the kind; returns likewise. */
@@ -53,6 +57,8 @@ export function routesOf<S extends DescService>(
     routes.push({
       path: pathOf(method),
       kind: method.methodKind,
+      method,
+      reflective: codec === undefined,
       decode: codec === undefined
         ? (bytes) => fromBinary(method.input, bytes)
         : (bytes) => codec.decode(bytes),

@@ -13,7 +13,8 @@ export interface Bounds {
   readonly send_message_bytes: number;
   /**
    * One received header list, decoded, 32 bytes overhead a field (SETTINGS_MAX_HEADER_LIST_SIZE).
-   * At it: the call ends with RESOURCE_EXHAUSTED; the connection lives.
+   * At it: the call ends with RESOURCE_EXHAUSTED; the connection lives. A status we send stays
+   * within it and within the peer's own limit: its details go first, then metadata, then text.
    */
   readonly header_list_bytes: number;
   /** One received header block as it travels. At it: GOAWAY ENHANCE_YOUR_CALM. */

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { create } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { detailOf, ErrorInfoSchema, StatusSchema } from "./error_details.ts";
 import {
   Channel,
   type ChannelOptions,
@@ -43,6 +44,16 @@ function foreignTest(name: string, run: (python: string) => Promise<void>): void
   });
 }
 
+/** What the C client reads in the details of a refusal: `google.rpc.Status`, in hexadecimal. */
+const REFUSED_STATUS = toBinary(
+  StatusSchema,
+  create(StatusSchema, {
+    code: Code.FAILED_PRECONDITION,
+    message: "not täday 100%",
+    details: [detailOf(ErrorInfoSchema, { reason: "WHY" })],
+  }),
+).toHex();
+
 /** Lets the C client exercise a server; `files` are its authority, certificate and key. */
 async function serveForeignClient(
   python: string,
@@ -56,7 +67,8 @@ async function serveForeignClient(
       if (request.text === "refuse") {
         const metadata = new Metadata().set("x-reason", "because")
           .setBinary("x-raw-bin", Uint8Array.of(0, 255));
-        throw new GrpcError("not täday 100%", Code.FAILED_PRECONDITION, { metadata });
+        const details = [detailOf(ErrorInfoSchema, { reason: "WHY" })];
+        throw new GrpcError("not täday 100%", Code.FAILED_PRECONDITION, { metadata, details });
       }
       if (request.text === "metadata") {
         context.headers.set("x-long", context.metadata.get("x-long") ?? "");
@@ -96,6 +108,7 @@ async function serveForeignClient(
     deadline: "DEADLINE_EXCEEDED",
     refused: ["FAILED_PRECONDITION", "not täday 100%", "because"],
     refused_binary: [0, 255],
+    refused_details: REFUSED_STATUS,
     metadata: [6000, true],
     trailer: "last",
     cancelled: "CANCELLED",
@@ -178,6 +191,7 @@ async function callForeignServer(
     assert.equal(reason.message, "not täday 100%");
     assert.equal(reason.metadata.get("x-reason"), "because");
     assert.deepEqual(reason.metadata.getBinary("x-raw-bin"), Uint8Array.of(0, 255));
+    assert.deepEqual(reason.findDetails(ErrorInfoSchema).map(({ reason }) => reason), ["WHY"]);
     return true;
   });
   const raw = Uint8Array.from({ length: 256 }, (_, index) => index);

@@ -26,6 +26,7 @@ Deno.test("the module stands alone: itself, protobuf-es, node:net, node:tls and 
   const allowed = new Set([
     "@bufbuild/protobuf",
     "@bufbuild/protobuf/codegenv2",
+    "@bufbuild/protobuf/wkt",
     "node:net",
     "node:tls",
     "node:zlib",

@@ -9,23 +9,31 @@ const PLAIN = /^[\x20-\x24\x26-\x7e]*$/;
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
+/** A status text cut to `bytes_max` bytes of UTF-8, never inside a character. */
+export function cutStatusMessage(text: string, bytes_max: number): string {
+  if (PLAIN.test(text)) return text.length <= bytes_max ? text : text.slice(0, bytes_max);
+  return decoder.decode(cutBytes(text, bytes_max));
+}
+
 /** The header value of a status text, cut to `bytes_max` bytes of UTF-8 before encoding. */
 export function encodeStatusMessage(text: string, bytes_max: number): string {
   if (PLAIN.test(text)) return text.length <= bytes_max ? text : text.slice(0, bytes_max);
-  let bytes = encoder.encode(text);
-  if (bytes.length > bytes_max) {
-    let end = bytes_max;
-    // Not inside a character: continuation bytes are 10xxxxxx.
-    while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
-    bytes = bytes.subarray(0, end);
-  }
   let encoded = "";
-  for (const byte of bytes) {
+  for (const byte of cutBytes(text, bytes_max)) {
     encoded += byte >= 0x20 && byte <= 0x7e && byte !== 0x25
       ? String.fromCharCode(byte)
       : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
   return encoded;
+}
+
+function cutBytes(text: string, bytes_max: number): Uint8Array {
+  const bytes = encoder.encode(text);
+  if (bytes.length <= bytes_max) return bytes;
+  let end = bytes_max;
+  // Not inside a character: continuation bytes are 10xxxxxx.
+  while (end > 0 && ((bytes[end] ?? 0) & 0xc0) === 0x80) end--;
+  return bytes.subarray(0, end);
 }
 
 /** The status text of a header value; what is not an escape stays as it is. */

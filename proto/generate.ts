@@ -15,6 +15,8 @@ const PLUGIN = "npm:@bufbuild/protoc-gen-es@2.17.0";
 const OPTIONS = "target=ts,import_extension=ts";
 
 const PROTO_DIRECTORY = dirname(fileURLToPath(import.meta.url));
+/** Well-known types sources may import; what is generated from sources takes them from protobuf-es. */
+const WELL_KNOWN = join(PROTO_DIRECTORY, "well_known");
 const ROOT = dirname(PROTO_DIRECTORY);
 
 /** Where sources are and where what is generated from them goes, from the repository's root. */
@@ -60,6 +62,7 @@ async function generate(room: Room, target: string, scratch: string): Promise<vo
   const result = await new Deno.Command("protoc", {
     args: [
       `-I${directory}`,
+      `-I${WELL_KNOWN}`,
       `--plugin=protoc-gen-es=${plugin}`,
       `--es_out=${target}`,
       `--es_opt=${OPTIONS}`,

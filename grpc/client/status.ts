@@ -9,6 +9,7 @@ import { Code, isCode } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode, errorCodeName } from "../http2/frames.ts";
 import { customFields, Metadata } from "../metadata.ts";
+import { decodeStatusDetails, STATUS_DETAILS } from "../status_details.ts";
 import { decodeStatusMessage } from "../status_message.ts";
 
 const FROM_HTTP: Readonly<Record<string, Code>> = {
@@ -72,6 +73,7 @@ export function statusError(fields: readonly string[], trailers: Metadata): Grpc
   const message = decodeStatusMessage(fieldOf(fields, "grpc-message") ?? "");
   return new GrpcError(message, isCode(code) && code !== Code.OK ? code : Code.UNKNOWN, {
     metadata: trailers,
+    details: decodeStatusDetails(fieldOf(fields, STATUS_DETAILS)),
   });
 }
 

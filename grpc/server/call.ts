@@ -27,7 +27,8 @@ import { checkMetadataSize } from "./response.ts";
 export interface CallOwner extends RequestBuffers {
   readonly bounds: Bounds;
   readonly peerInfo: Peer;
-  readonly peer: { readonly initial_window_bytes: number };
+  /** What the peer announced; `header_list_bytes` is the largest header list it reads. */
+  readonly peer: { readonly initial_window_bytes: number; readonly header_list_bytes: number };
   readonly sender: {
     /** Bytes of messages that wait for the peer. */
     readonly pendingBytes: number;
@@ -344,16 +345,22 @@ export class ServerCall extends ServerCallContext {
 
   #sendHeaders(): void {
     if (this.#headers_sent) return;
-    checkMetadataSize(this.own_headers, this.#owner.bounds.header_list_bytes);
+    this.#checkMetadata(this.own_headers);
     this.#headers_sent = true;
     this.#owner.sendHeaders(this, this.own_headers);
+  }
+
+  #checkMetadata(metadata: Metadata | undefined): void {
+    if (metadata === undefined) return;
+    const { bounds, peer } = this.#owner;
+    checkMetadataSize(metadata, Math.min(bounds.header_list_bytes, peer.header_list_bytes));
   }
 
   /** Ends the call with OK. */
   #finish(): void {
     if (this.#ended) return;
     try {
-      checkMetadataSize(this.own_trailers, this.#owner.bounds.header_list_bytes);
+      this.#checkMetadata(this.own_trailers);
       this.#sendHeaders();
     } catch (reason) {
       return this.#fail(reason);
@@ -372,22 +379,16 @@ export class ServerCall extends ServerCallContext {
   /** @param abort whether the handler is to hear of it: not when it failed of its own accord */
   #failWith(error: GrpcError, abort: boolean): void {
     if (this.#ended) return;
-    const { header_list_bytes } = this.#owner.bounds;
-    let sent = error;
-    let trailers = this.own_trailers;
     try {
-      checkMetadataSize(trailers, header_list_bytes);
-      checkMetadataSize(error.hasMetadata ? error.metadata : undefined, header_list_bytes);
       if (this.own_headers !== undefined && this.own_headers.size > 0) this.#sendHeaders();
     } catch {
-      sent = new GrpcError(error.message, error.code);
-      trailers = undefined;
+      // Headers too large to send: the status travels without them.
     }
     const only = !this.#headers_sent;
     this.#headers_sent = true;
     this.#end(error.code, abort ? error : undefined);
     // A message still waiting for the window goes first, unless nobody will ever open it.
-    this.#owner.sendError(this, sent, trailers, only);
+    this.#owner.sendError(this, error, this.own_trailers, only);
   }
 
   #refuse(reason: unknown): void {

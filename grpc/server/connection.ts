@@ -19,7 +19,7 @@ import type { Peer } from "../peer.ts";
 import { type CallOwner, ServerCall } from "./call.ts";
 import { HeadCache } from "../http2/head_cache.ts";
 import { parseRequestHead, type RequestHead } from "./request_head.ts";
-import { errorTrailers, okTrailers, responseHeaders } from "./response.ts";
+import { errorTrailers, okTrailers, responseHeaders, type StatusLimits } from "./response.ts";
 import type { Route } from "./route.ts";
 import type { ServerCounters } from "./stats.ts";
 import type { ServerEvent } from "./types.ts";
@@ -159,7 +159,7 @@ export class ServerConnection extends Http2Connection<ServerCall> implements Cal
       block = encodeBlock([":status", head.status]);
     } else {
       const error = new GrpcError(head.text, head.code);
-      block = errorTrailers(error, undefined, true, this.bounds.status_message_bytes);
+      block = errorTrailers(error, undefined, true, this.#statusLimits());
       if (head.accept_encoding) {
         block = Uint8Array.from([...block, ...encodeBlock(["grpc-accept-encoding", "identity"])]);
       }
@@ -197,8 +197,15 @@ export class ServerConnection extends Http2Connection<ServerCall> implements Cal
     trailers: Metadata | undefined,
     only: boolean,
   ): void {
-    const { status_message_bytes } = this.bounds;
-    this.sender.sendTrailers(call, errorTrailers(error, trailers, only, status_message_bytes));
+    this.sender.sendTrailers(call, errorTrailers(error, trailers, only, this.#statusLimits()));
+  }
+
+  /** A status the peer would not read tells it nothing: its limit counts beside ours. */
+  #statusLimits(): StatusLimits {
+    return {
+      status_message_bytes: this.bounds.status_message_bytes,
+      header_list_bytes: Math.min(this.bounds.header_list_bytes, this.peer.header_list_bytes),
+    };
   }
 
   takeBuffer(bytes: number): boolean {

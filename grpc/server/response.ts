@@ -9,6 +9,7 @@ import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { encodeBlock, listBytes } from "../hpack/encoder.ts";
 import type { Metadata } from "../metadata.ts";
+import { encodeStatusDetails, STATUS_DETAILS } from "../status_details.ts";
 import { encodeStatusMessage } from "../status_message.ts";
 
 const HEAD_FIELDS: readonly string[] = [":status", "200", "content-type", "application/grpc"];
@@ -35,6 +36,14 @@ export function okTrailerFields(metadata: Metadata | undefined): string[] {
   return ["grpc-status", "0", ...(metadata?.fields ?? [])];
 }
 
+/** How much of a status travels. */
+export interface StatusLimits {
+  /** Text of `grpc-message`, before percent-encoding. */
+  readonly status_message_bytes: number;
+  /** The whole header list, as the peer counts it. */
+  readonly header_list_bytes: number;
+}
+
 /**
  * Trailers of a call that failed.
  *
@@ -44,29 +53,54 @@ export function errorTrailers(
   error: GrpcError,
   trailers: Metadata | undefined,
   only: boolean,
-  message_bytes_max: number,
+  limits: StatusLimits,
 ): Uint8Array {
-  const fields = errorTrailerFields(error, trailers, message_bytes_max);
-  return encodeBlock(only ? [...HEAD_FIELDS, ...fields] : fields);
+  return encodeBlock(errorTrailerFields(error, trailers, limits, only ? HEAD_FIELDS : []));
 }
 
-/** The same as fields, for whatever protocol they travel in: flat name, value, name, value. */
+/**
+ * The same as fields, for whatever protocol they travel in: flat name, value, name, value. What
+ * makes them too large is left out: first the details, then the metadata, then the text; the code
+ * always travels.
+ *
+ * @param head fields that go before, and count
+ */
 export function errorTrailerFields(
   error: GrpcError,
   trailers: Metadata | undefined,
-  message_bytes_max: number,
+  limits: StatusLimits,
+  head: readonly string[] = [],
 ): string[] {
-  const fields = ["grpc-status", String(error.code)];
-  if (error.message !== "") {
-    fields.push("grpc-message", encodeStatusMessage(error.message, message_bytes_max));
-  }
-  if (error.hasMetadata) fields.push(...error.metadata.fields);
-  if (trailers !== undefined) fields.push(...trailers.fields);
-  return fields;
+  const fits = (fields: readonly string[]) => listBytes(fields) <= limits.header_list_bytes;
+  const code = [...head, "grpc-status", String(error.code)];
+  const plain = error.message === ""
+    ? code
+    : [...code, "grpc-message", encodeStatusMessage(error.message, limits.status_message_bytes)];
+  if (!fits(plain)) return code;
+  const with_metadata = error.hasMetadata ? [...plain, ...error.metadata.fields] : plain;
+  const without_details = trailers === undefined
+    ? with_metadata
+    : [...with_metadata, ...trailers.fields];
+  if (!fits(without_details)) return plain;
+  const details = encodeStatusDetails(error, limits.status_message_bytes);
+  if (details === undefined) return without_details;
+  const whole = [...without_details, STATUS_DETAILS, details];
+  return fits(whole) ? whole : without_details;
 }
 
-/** Refuses metadata of a handler that no peer would read. */
+/** What goes before custom metadata, at most: the head of a response, or an OK status. */
+const BEFORE_METADATA_BYTES = listBytes(HEAD_FIELDS);
+
+/**
+ * Refuses metadata of a handler that no peer would read.
+ *
+ * @throws GrpcError INTERNAL
+ */
 export function checkMetadataSize(metadata: Metadata | undefined, list_bytes_max: number): void {
-  if (metadata === undefined || listBytes(metadata.fields) <= list_bytes_max) return;
-  throw new GrpcError("response metadata is larger than header_list_bytes", Code.INTERNAL);
+  if (metadata === undefined || metadata.size === 0) return;
+  if (BEFORE_METADATA_BYTES + listBytes(metadata.fields) <= list_bytes_max) return;
+  throw new GrpcError(
+    `the response metadata is larger than the limit of ${list_bytes_max} bytes`,
+    Code.INTERNAL,
+  );
 }

@@ -87,6 +87,7 @@ def main():
         trailers = {key: value for key, value in error.trailing_metadata() or ()}
         seen["refused"] = [error.code().name, error.details(), trailers.get("x-reason")]
         seen["refused_binary"] = list(trailers.get("x-raw-bin", b""))
+        seen["refused_details"] = trailers.get("grpc-status-details-bin", b"").hex()
 
     metadata = (("x-long", "v" * 6000), ("x-raw-bin", bytes(range(256))))
     _, call = unary.with_call(message("metadata"), timeout=10, metadata=metadata)

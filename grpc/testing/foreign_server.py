@@ -10,9 +10,22 @@ from concurrent import futures
 import grpc
 
 
+def field(number, content):
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+# google.rpc.Status of FAILED_PRECONDITION with one ErrorInfo whose reason is WHY.
+ERROR_INFO = field(1, b"type.googleapis.com/google.rpc.ErrorInfo") + field(2, field(1, b"WHY"))
+STATUS = b"\x08\x09" + field(3, ERROR_INFO)
+
+
 def unary(request, context):
     if request == b"\x0a\x06refuse":
-        context.set_trailing_metadata((("x-reason", "because"), ("x-raw-bin", b"\x00\xff")))
+        context.set_trailing_metadata((
+            ("x-reason", "because"),
+            ("x-raw-bin", b"\x00\xff"),
+            ("grpc-status-details-bin", STATUS),
+        ))
         context.abort(grpc.StatusCode.FAILED_PRECONDITION, "not t\u00e4day 100%")
     if request == b"\x0a\x05sleep":
         time.sleep(1)

@@ -12,6 +12,7 @@ import {
   GrpcServer,
   type HealthControl,
 } from "../grpc/mod.ts";
+import { CHECK_ACTION_SERVER_CODEC } from "../proto/check_action_codec.ts";
 import { AdminService } from "../proto/gen/assembly/admin/v1/admin_pb.ts";
 import { AgentLifecycleService } from "../proto/gen/assembly/agent/v1/agent_pb.ts";
 import { AuditService } from "../proto/gen/assembly/audit/v1/audit_pb.ts";
@@ -100,6 +101,7 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
   server.addService(
     PolicyService,
     policyHandlers({ engine, audit, counters, monotonic_us: clock.monotonic_us, suspend }),
+    { codecs: { checkAction: CHECK_ACTION_SERVER_CODEC } },
   );
   server.addService(AgentLifecycleService, lifecycle);
   server.addService(AuditService, auditHandlers({ audit, registry, counters, clock }));

@@ -201,3 +201,56 @@ Deno.test("mutual TLS turns away clients without a certificate of the authority"
   assert.equal(server.stats.refused.tls_handshake, 3);
   await server.shutdown();
 });
+
+Deno.test("a TLS handshake that never ends is let go and counted", async () => {
+  for (const clientCa of [{}, { clientCa: CA }]) {
+    const server = new GrpcServer({ bounds: { handshake_timeout_ms: 30 } });
+    const listen = { transport: "tls", hostname: "127.0.0.1", port: 0, ...SERVER } as const;
+    const { port = 0 } = await server.listen({ ...listen, ...clientCa });
+    const silent = await Deno.connect({ hostname: "127.0.0.1", port });
+    assert.equal(await silent.read(new Uint8Array(1)), null);
+    assert.equal(server.stats.refused.handshake_timeout, 1);
+    const unwelcome = await Deno.connect({ hostname: "127.0.0.1", port });
+    await unwelcome.write(new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
+    while (await unwelcome.read(new Uint8Array(64)).catch(() => null) !== null);
+    assert.equal(server.stats.refused.tls_handshake, 1);
+    silent.close();
+    unwelcome.close();
+    await server.shutdown();
+  }
+});
+
+Deno.test("a shutdown does not wait for TLS handshakes", async () => {
+  const server = new GrpcServer({ bounds: { handshake_timeout_ms: 3000 } });
+  const listen = { transport: "tls", hostname: "127.0.0.1", port: 0, ...SERVER } as const;
+  const { port = 0 } = await server.listen(listen);
+  const silent = await Deno.connect({ hostname: "127.0.0.1", port });
+  await new Promise((resolve) => setTimeout(resolve, 1)); // The server has accepted it, or not yet.
+  await server.shutdown();
+  assert.equal(await silent.read(new Uint8Array(1)).catch(() => null), null);
+  assert.equal(server.stats.refused.handshake_timeout, undefined);
+  silent.close();
+});
+
+Deno.test("an answer of several packets over TLS waits for nobody's acknowledgement", async () => {
+  const { server, listener } = await serve({
+    transport: "tls",
+    hostname: "127.0.0.1",
+    port: 0,
+    ...SERVER,
+  });
+  const channel = new Channel(`127.0.0.1:${listener.port}`, tls({ serverName: "localhost" }));
+  const client = createClient(Echo, channel);
+  const payload = new Uint8Array(20_000);
+  // The system acknowledges the first packets of a connection at once, later ones after 40 ms.
+  for (let call = 0; call < 30; call++) await client.unary({ payload });
+  let fastest_ms = Number.POSITIVE_INFINITY;
+  for (let call = 0; call < 20; call++) {
+    const started_ms = performance.now();
+    await client.unary({ payload });
+    fastest_ms = Math.min(fastest_ms, performance.now() - started_ms);
+  }
+  assert.ok(fastest_ms < 30, `the fastest of 20 calls took ${fastest_ms} ms`);
+  await channel.close();
+  await server.shutdown();
+});

@@ -65,8 +65,9 @@ export async function bind(options: ListenOptions, acceptor: Acceptor): Promise<
       if (options.reusePort === true) return await acceptNodeSockets(options, acceptor);
       return bindTcp(options.hostname, options.port, acceptor);
     case "tls":
-      if (options.clientCa !== undefined) return await acceptNodeSockets(options, acceptor);
-      return bindTls(options, acceptor);
+      // Deno's own TLS sockets can neither ask for a client certificate nor set TCP_NODELAY: a
+      // response of several packets then waits 40 ms for the peer's delayed acknowledgement.
+      return await acceptNodeSockets(options, acceptor);
   }
 }
 
@@ -84,43 +85,6 @@ function bindTcp(hostname: string, port: number, acceptor: Acceptor): BoundListe
     acceptor.onConnection(conn, peer);
   });
   return bound(listener, addressOf(listener.addr), listener.addr.port);
-}
-
-function bindTls(
-  options: Extract<ListenOptions, { transport: "tls" }>,
-  acceptor: Acceptor,
-): BoundListener {
-  const { hostname, port, cert, key } = options;
-  const listener = Deno.listenTls({ hostname, port, cert, key, alpnProtocols: ["h2"] });
-  acceptAll(listener, acceptor, (conn) => {
-    const peer: Peer = { transport: "tls", address: addressOf(conn.remoteAddr) };
-    if (!acceptor.admit(peer)) return closeQuietly(conn);
-    finishHandshake(conn, peer, acceptor);
-  });
-  return bound(listener, addressOf(listener.addr), listener.addr.port);
-}
-
-/** Completes TLS within its time; never rejects. */
-async function finishHandshake(
-  conn: Deno.TlsConn,
-  peer: Peer,
-  acceptor: Acceptor,
-): Promise<void> {
-  let timed_out = false;
-  const timer = setTimeout(() => {
-    timed_out = true;
-    closeQuietly(conn);
-  }, acceptor.handshake_timeout_ms);
-  try {
-    const { alpnProtocol } = await conn.handshake();
-    if (timed_out || alpnProtocol !== "h2") throw new TypeError("no HTTP/2 by ALPN");
-  } catch {
-    closeQuietly(conn);
-    return acceptor.onHandshakeFailed(peer, timed_out);
-  } finally {
-    clearTimeout(timer);
-  }
-  acceptor.onConnection(conn, peer);
 }
 
 async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener> {

@@ -1,5 +1,5 @@
 /**
- * Listeners on `node:net` and `node:tls`: mutual TLS, and ports shared by several processes.
+ * Listeners on `node:net` and `node:tls`: TLS, and ports shared by several processes.
  *
  * @module
  */
@@ -19,7 +19,9 @@ export async function acceptNodeSockets(
   acceptor: Acceptor,
 ): Promise<BoundListener> {
   await requireNetPermission(options.hostname, options.port);
-  const server = options.transport === "tls" ? tlsServer(options, acceptor) : tcpServer(acceptor);
+  const { server, abandonHandshakes } = options.transport === "tls"
+    ? tlsServer(options, acceptor)
+    : { server: tcpServer(acceptor), abandonHandshakes: () => {} };
   const reusePort = options.transport === "tcp" && options.reusePort === true;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
@@ -36,6 +38,7 @@ export async function acceptNodeSockets(
     close: () => {
       if (open) server.close();
       open = false;
+      abandonHandshakes();
       return Promise.resolve();
     },
   };
@@ -62,42 +65,64 @@ function tcpServer(acceptor: Acceptor): Server {
   });
 }
 
+/** A TCP connection whose TLS handshake is not done. */
+interface Handshake {
+  readonly socket: Socket;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
 function tlsServer(
   options: Extract<ListenOptions, { transport: "tls" }>,
   acceptor: Acceptor,
-): Server {
+): { readonly server: Server; abandonHandshakes(): void } {
   const { cert, key, clientCa } = options;
+  const mutual = clientCa !== undefined;
   const server = createTlsServer({
     cert,
     key,
-    ca: clientCa,
-    requestCert: true,
-    rejectUnauthorized: true,
+    // Given at all, a `ca` makes Deno ask for a client certificate.
+    ...(mutual ? { ca: clientCa, requestCert: true, rejectUnauthorized: true } : {}),
     minVersion: "TLSv1.2",
     ALPNProtocols: ["h2"],
-    handshakeTimeout: acceptor.handshake_timeout_ms,
   });
   // Admitted when the TCP connection comes, so that unfinished handshakes count.
-  const waiting = new Map<string, Peer>();
+  const waiting = new Map<string, Handshake>();
+  const take = (address: string): boolean => {
+    clearTimeout(waiting.get(address)?.timer);
+    return waiting.delete(address);
+  };
   server.on("connection", (socket: Socket) => {
     const peer = peerOf(socket, "tls");
     if (!acceptor.admit(peer)) return void socket.destroy();
     socket.setNoDelay(true);
-    waiting.set(peer.address, peer);
+    let timed_out = false;
+    const timer = setTimeout(() => {
+      timed_out = true;
+      socket.destroy();
+    }, acceptor.handshake_timeout_ms);
+    waiting.set(peer.address, { socket, timer });
     socket.once("close", () => {
-      if (waiting.delete(peer.address)) acceptor.onHandshakeFailed(peer, false);
+      if (take(peer.address)) acceptor.onHandshakeFailed(peer, timed_out);
     });
   });
   server.on("tlsClientError", (_reason: unknown, socket: TLSSocket) => socket.destroy());
   server.on("secureConnection", (socket: TLSSocket) => {
     const plain = peerOf(socket, "tls");
-    if (!waiting.delete(plain.address)) return void socket.destroy();
-    const certificate = peerCertificateOf(socket);
-    if (!socket.authorized || socket.alpnProtocol !== "h2" || certificate === undefined) {
+    if (!take(plain.address)) return void socket.destroy();
+    const certificate = mutual ? peerCertificateOf(socket) : undefined;
+    const anonymous = mutual && (!socket.authorized || certificate === undefined);
+    if (anonymous || socket.alpnProtocol !== "h2") {
       socket.destroy();
       return acceptor.onHandshakeFailed(plain, false);
     }
-    acceptor.onConnection(new NodeTransport(socket), { ...plain, certificate });
+    const peer = certificate === undefined ? plain : { ...plain, certificate };
+    acceptor.onConnection(new NodeTransport(socket), peer);
   });
-  return server;
+  return {
+    server,
+    // No call can have begun on them.
+    abandonHandshakes: () => {
+      for (const { socket } of [...waiting.values()]) socket.destroy();
+    },
+  };
 }

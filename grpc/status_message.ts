@@ -1,6 +1,6 @@
 /**
  * Percent-encoding of `grpc-message` (gRPC over HTTP/2, "Status-Message"): UTF-8 bytes outside
- * printable ASCII, and `%`, travel as `%XX`.
+ * printable ASCII, `%`, and blanks at either end travel as `%XX`.
  *
  * @module
  */
@@ -17,14 +17,19 @@ export function cutStatusMessage(text: string, bytes_max: number): string {
 
 /** The header value of a status text, cut to `bytes_max` bytes of UTF-8 before encoding. */
 export function encodeStatusMessage(text: string, bytes_max: number): string {
-  if (PLAIN.test(text)) return text.length <= bytes_max ? text : text.slice(0, bytes_max);
+  if (PLAIN.test(text)) return hideEdgeBlanks(text.slice(0, bytes_max));
   let encoded = "";
   for (const byte of cutBytes(text, bytes_max)) {
     encoded += byte >= 0x20 && byte <= 0x7e && byte !== 0x25
       ? String.fromCharCode(byte)
       : `%${byte.toString(16).toUpperCase().padStart(2, "0")}`;
   }
-  return encoded;
+  return hideEdgeBlanks(encoded);
+}
+
+/** A field value may neither begin nor end with a blank (RFC 9113 section 8.2.1). */
+function hideEdgeBlanks(value: string): string {
+  return value.startsWith(" ") || value.endsWith(" ") ? value.replace(/^ | $/g, "%20") : value;
 }
 
 function cutBytes(text: string, bytes_max: number): Uint8Array {

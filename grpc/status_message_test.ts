@@ -20,6 +20,16 @@ Deno.test("a long status text is cut, never inside a character", () => {
   }));
 });
 
+Deno.test("a status text with blanks at its ends, or cut behind one, makes a header value", () => {
+  assert.equal(encodeStatusMessage(" a b ", 100), "%20a b%20");
+  assert.equal(encodeStatusMessage("  ", 100), "%20%20");
+  assert.equal(encodeStatusMessage("one two", 4), "one%20");
+  fc.assert(fc.property(fc.stringMatching(/^[ ä%a]{0,8}$/), fc.nat({ max: 10 }), (text, max) => {
+    assert.doesNotMatch(encodeStatusMessage(text, max), /^ | $/);
+    assert.equal(decodeStatusMessage(encodeStatusMessage(text, 100)), text);
+  }));
+});
+
 Deno.test("what is no escape stays as it is", () => {
   for (const text of ["%", "%a", "%zz", "100%", "%%"]) {
     assert.equal(decodeStatusMessage(text), text);

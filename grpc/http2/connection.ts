@@ -152,6 +152,10 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
   onStreamError(stream_id: number, code: ErrorCode): void {
     const stream = this.streams.get(stream_id);
     if (stream !== undefined) return this.violate(stream, code, "protocol");
+    // An idle stream cannot be reset (RFC 9113 section 6.4): the error is the connection's.
+    if (this.isIdle(stream_id)) {
+      throw new ConnectionError(code, "protocol", "a broken frame on an idle stream");
+    }
     this.refuseStream(stream_id, code, "protocol");
   }
 

@@ -199,6 +199,17 @@ const FATAL: readonly (readonly [string, Uint8Array, string])[] = [
     "PROTOCOL_ERROR",
   ],
   [
+    "a window update by zero of an idle stream",
+    frame(FrameType.WINDOW_UPDATE, 0, 9, uint32(0)),
+    "PROTOCOL_ERROR",
+  ],
+  [
+    "a priority of an idle stream that depends on itself",
+    frame(FrameType.PRIORITY, 0, 9, [...uint32(9), 0]),
+    "PROTOCOL_ERROR",
+  ],
+  ["a short priority of an idle stream", frame(FrameType.PRIORITY, 0, 9, [0]), "FRAME_SIZE_ERROR"],
+  [
     "headers on a server's stream",
     frame(FrameType.HEADERS, 5, 2, encodeBlock(requestFields())),
     "PROTOCOL_ERROR",

@@ -147,8 +147,17 @@ export const CLIENT_BOUNDS: Bounds = {
   keepalive_interval_ms: 0,
 };
 
-/** Calls one channel holds while it has no connection or no free stream; past it: UNAVAILABLE. */
+/**
+ * Calls one channel holds while they have no stream: no connection is ready, no stream is free,
+ * credentials are awaited, or the next attempt is not due. Past it: UNAVAILABLE.
+ */
 export const CHANNEL_WAITING_CALLS_MAX = 10_000;
+
+/**
+ * Addresses one channel connects to. A target that lists more is refused; of what a resolver
+ * finds, the rest is left out.
+ */
+export const CHANNEL_ADDRESSES_MAX = 256;
 
 /** Times one call is sent anew after the server promised not to have begun it. */
 export const CALL_RESENDS_MAX = 2;

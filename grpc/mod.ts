@@ -43,4 +43,7 @@ export {
   type ClientCodecs,
   createClient,
 } from "./client/client.ts";
-export type { Backoff, CallOptions, ChannelOptions, ChannelTls } from "./client/options.ts";
+export type { CallOptions, ChannelOptions, ChannelTls } from "./client/options.ts";
+export type { Backoff } from "./client/backoff.ts";
+export type { LoadBalancing } from "./client/balancer.ts";
+export { type NameToResolve, type Resolve, resolveByDns } from "./client/resolver.ts";

@@ -1,111 +1,188 @@
 /**
- * A channel: one target, at most one connection that takes new calls, made when a call needs it and
- * made anew when it is lost.
+ * A channel: one target, the calls on their way to it, and the policy that says which connection
+ * each goes to.
  *
  * @module
  */
 
-import { type Bounds, CHANNEL_WAITING_CALLS_MAX, CLIENT_BOUNDS, withBounds } from "../bounds.ts";
+import { type Bounds, CLIENT_BOUNDS, withBounds } from "../bounds.ts";
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
-import type { Transport } from "../http2/transport.ts";
+import type { Backoff } from "./backoff.ts";
+import type { Balancer } from "./balancer.ts";
 import { type CallPlacer, ClientCall } from "./call.ts";
-import { openTransport } from "./connect.ts";
-import { ClientConnection } from "./connection.ts";
-import type { Backoff, CallOptions, ChannelOptions, ChannelTls } from "./options.ts";
+import { CallQueue } from "./call_queue.ts";
+import type { ClientConnection } from "./connection.ts";
+import type { CallOptions, ChannelOptions } from "./options.ts";
+import { PickFirst } from "./pick_first.ts";
 import { RequestHeaders } from "./request_headers.ts";
-import { authorityOf, parseTarget, type Target } from "./target.ts";
+import { resolveByDns, Resolver } from "./resolver.ts";
+import { RoundRobin } from "./round_robin.ts";
+import { Subchannel, type SubchannelSettings } from "./subchannel.ts";
+import { type Address, authorityOf, parseTarget, type Target } from "./target.ts";
 
 const CONNECT_TIMEOUT_MS = 5000;
 const BACKOFF: Backoff = { initial_ms: 100, max_ms: 5000 };
-const BACKOFF_FACTOR = 1.6;
-const BACKOFF_JITTER = 0.2;
+const IDLE_TIMEOUT_MS = 30 * 60_000;
+const RESOLVE_INTERVAL_MS = 30_000;
 
-/** How a channel stands. */
-export type ChannelState = "idle" | "connecting" | "ready" | "transient_failure" | "shutdown";
+/** How a channel stands (gRPC core documentation, "gRPC Connectivity Semantics and API"). */
+export type ChannelState =
+  /** Nothing is tried; the next call, or `connect`, begins. */
+  | "idle"
+  /** The first connection is being made: calls wait for it. */
+  | "connecting"
+  /** Calls have a connection to go to. */
+  | "ready"
+  /** No address could be reached; it is tried again with growing waits. Calls fail meanwhile. */
+  | "transient_failure"
+  /** Closed by its owner. */
+  | "shutdown";
 
 /**
- * A channel to one target. Connects with the first call; after a failed connect, calls fail with
- * UNAVAILABLE until the backoff has passed, and the first call after that connects again.
+ * A channel to one target. Connects with the first call. While no address can be reached, calls end
+ * with UNAVAILABLE unless they ask to wait for readiness, and it goes on connecting in the
+ * background: after a backoff that grows, until nobody has called for `idle_timeout_ms`.
  */
-export class Channel {
-  readonly #name: string;
+export class Channel implements AsyncDisposable {
   readonly #target: Target;
-  readonly #tls: ChannelTls | undefined;
   readonly #bounds: Bounds;
-  readonly #connect_timeout_ms: number;
-  readonly #backoff: Backoff;
+  readonly #settings: SubchannelSettings;
   readonly #headers: RequestHeaders;
-  readonly #connections = new Set<ClientConnection>();
-  readonly #waiting = new Set<ClientCall>();
+  readonly #resolver: Resolver;
+  readonly #createBalancer: () => Balancer;
   readonly #placer: CallPlacer;
-  #current: ClientConnection | undefined;
-  #connecting: AbortController | undefined;
-  #connect_done: Promise<void> | undefined;
-  #failures = 0;
-  #retry_at_ms = 0;
-  #last_failure = "";
-  #closed = false;
+  readonly #queue = new CallQueue();
+  readonly #idle_timeout_ms: number;
+  /** Subchannels that have a connection, or make one. */
+  readonly #active = new Set<Subchannel>();
+  readonly #watchers = new Set<() => void>();
+  #balancer: Balancer | undefined;
+  #state: ChannelState = "idle";
+  #resolve_failure: string | undefined;
+  #closing: Promise<void> | undefined;
+  #calls_begun = 0;
+  #calls_seen = 0;
+  #last_used_ms = 0;
   #sweeper: ReturnType<typeof setInterval> | undefined;
   #onLastGone: (() => void) | undefined;
 
   /**
-   * @param target `host:port`, `unix:/path`
-   * @throws TypeError when the target or the TLS options make no sense
+   * @param target `host:port`, `dns:///host:port`, `unix:/path`, `ipv4:a:port,b:port`,
+   * `ipv6:[a]:port,[b]:port`, or a list of `host:port` and `unix:/path`
+   * @throws TypeError when the target or the options make no sense
+   * @throws RangeError when a bound makes no sense
    */
-  constructor(target: string, options: ChannelOptions = {}) {
-    this.#name = target;
+  constructor(target: string | readonly string[], options: ChannelOptions = {}) {
+    const { tls } = options;
     this.#target = parseTarget(target);
-    this.#tls = options.tls;
-    if ((this.#tls?.cert === undefined) !== (this.#tls?.key === undefined)) {
+    if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
       throw new TypeError("tls has one of `cert` and `key`: give both or neither");
     }
-    if (this.#tls !== undefined && this.#target.kind === "unix") {
+    if (tls !== undefined && this.#target.addresses.some((each) => each.kind === "unix")) {
       throw new TypeError("tls over a Unix socket is not supported: leave `tls` out");
     }
-    this.#bounds = withBounds(CLIENT_BOUNDS, {
-      ...definedOnly({
-        receive_message_bytes: options.max_receive_message_bytes,
-        send_message_bytes: options.max_send_message_bytes,
-        keepalive_interval_ms: options.keepalive_interval_ms,
-        keepalive_timeout_ms: options.keepalive_timeout_ms,
-      }),
-      ...options.bounds,
-    });
-    this.#connect_timeout_ms = options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS;
-    this.#backoff = options.backoff ?? BACKOFF;
-    const scheme = this.#tls === undefined ? "http" : "https";
-    const authority = authorityOf(this.#target, this.#tls?.serverName);
+    this.#bounds = boundsOf(options);
+    this.#idle_timeout_ms = options.idle_timeout_ms ?? IDLE_TIMEOUT_MS;
+    const backoff = options.backoff ?? BACKOFF;
+    this.#settings = {
+      tls,
+      server_name: tls?.serverName ?? this.#target.name?.hostname,
+      connect_timeout_ms: options.connect_timeout_ms ?? CONNECT_TIMEOUT_MS,
+      backoff,
+      bounds: this.#bounds,
+    };
+    const authority = options.authority ?? authorityOf(this.#target, tls?.serverName);
+    const scheme = tls === undefined ? "http" : "https";
     this.#headers = new RequestHeaders(scheme, authority, options.metadata);
+    const spread = options.load_balancing === "round_robin";
+    this.#resolver = new Resolver(
+      this.#target,
+      options.resolve ?? (spread ? resolveByDns : undefined),
+      {
+        onAddresses: (addresses) => this.#onAddresses(addresses),
+        onResolveFailed: (text) => this.#onResolveFailed(text),
+      },
+      backoff,
+      options.resolve_interval_ms ?? RESOLVE_INTERVAL_MS,
+    );
+    const host = {
+      createSubchannel: (address: Address) => this.#createSubchannel(address),
+      requestResolution: () => this.#resolver.request(),
+    };
+    this.#createBalancer = () => spread ? new RoundRobin(host) : new PickFirst(host);
     this.#placer = {
       place: (call) => this.#place(call),
-      withdraw: (call) => void this.#waiting.delete(call),
+      withdraw: (call) => this.#withdraw(call),
     };
   }
 
   /** How the channel stands; a call may change it. */
   get state(): ChannelState {
-    if (this.#closed) return "shutdown";
-    if (this.#current?.phase === "open") return "ready";
-    if (this.#connecting !== undefined) return "connecting";
-    return Date.now() < this.#retry_at_ms ? "transient_failure" : "idle";
+    return this.#state;
+  }
+
+  /**
+   * Waits for a state other than `last`; a change and its return in between may go unseen. Once the
+   * channel is closed the state changes no more.
+   *
+   * @returns the state then
+   * @throws the signal's reason, when it aborts first
+   */
+  watchState(last: ChannelState, signal?: AbortSignal): Promise<ChannelState> {
+    return new Promise((resolve, reject) => {
+      const settle = () => {
+        if (signal?.aborted !== true && this.#state === last) return;
+        this.#watchers.delete(settle);
+        signal?.removeEventListener("abort", settle);
+        if (signal?.aborted === true) reject(signal.reason);
+        else resolve(this.#state);
+      };
+      this.#watchers.add(settle);
+      signal?.addEventListener("abort", settle);
+      settle();
+    });
+  }
+
+  /** Leaves idle without waiting for a call; otherwise does nothing. */
+  connect(): void {
+    if (this.#state !== "idle") return;
+    this.#last_used_ms = Date.now();
+    this.#startSweeping();
+    if (this.#balancer === undefined) {
+      this.#balancer = this.#createBalancer();
+      this.#balancer.connect();
+      this.#resolver.start();
+    } else {
+      this.#balancer.connect();
+    }
+    this.#refresh();
   }
 
   /** Ends every call with CANCELLED and closes; resolves when the sockets are closed. */
-  async close(): Promise<void> {
-    this.#closed = true;
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  /** The same as {@linkcode close}. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#setState("shutdown");
     const error = new GrpcError("the channel was closed", Code.CANCELLED);
-    for (const call of [...this.#waiting]) call.finish(error);
-    this.#connecting?.abort(error);
-    await this.#connect_done;
-    if (this.#connections.size > 0) {
-      const gone = new Promise<void>((resolve) => this.#onLastGone = resolve);
-      for (const connection of [...this.#connections]) {
-        for (const stream of [...connection.streams.values()]) stream.call.cancel(error);
-        connection.shutdown("the channel was closed");
+    for (const call of this.#queue.all()) call.finish(error);
+    this.#resolver.stop();
+    const open = [...this.#active];
+    for (const { connections } of open) {
+      for (const { streams } of connections) {
+        for (const stream of [...streams.values()]) stream.call.cancel(error);
       }
-      await gone;
     }
+    this.#balancer?.stop();
+    for (const subchannel of open) subchannel.shutdown("the channel was closed");
+    if (this.#active.size > 0) await new Promise<void>((resolve) => this.#onLastGone = resolve);
     clearInterval(this.#sweeper);
   }
 
@@ -115,6 +192,7 @@ export class Channel {
    * @param request the one request's bytes, or undefined when requests are streamed
    */
   call(path: string, request: Uint8Array | undefined, options: CallOptions): ClientCall {
+    this.#calls_begun++;
     const call = new ClientCall({
       path,
       request,
@@ -138,20 +216,24 @@ export class Channel {
   }
 
   #place(call: ClientCall): void {
-    if (this.#closed) return call.finish(new GrpcError("the channel was closed", Code.CANCELLED));
-    if (this.#current?.hasRoom === true && this.#waiting.size === 0) {
-      return this.#open(call, this.#current);
+    if (this.#state === "shutdown") {
+      return call.finish(new GrpcError("the channel was closed", Code.CANCELLED));
     }
-    if (this.#waiting.size >= CHANNEL_WAITING_CALLS_MAX) {
+    const connection = this.#queue.noneWaits ? this.#balancer?.pick() : undefined;
+    if (connection !== undefined) return this.#open(call, connection);
+    if (this.#queue.isFull) {
       return call.finish(new GrpcError("too many calls wait for the channel", Code.UNAVAILABLE));
     }
-    if (this.#current === undefined && this.#connecting === undefined) {
-      if (Date.now() < this.#retry_at_ms) return call.finish(this.#unavailable());
-      this.#waiting.add(call);
-      this.#connect_done = this.#connect();
-      return;
+    if (this.#state === "transient_failure" && call.spec.options.wait_for_ready !== true) {
+      return call.finish(this.#unavailable());
     }
-    this.#waiting.add(call);
+    this.#queue.add(call);
+    this.#holdProcess();
+    this.connect();
+  }
+
+  #withdraw(call: ClientCall): void {
+    if (!this.#queue.isEmpty && this.#queue.remove(call)) this.#holdProcess();
   }
 
   #open(call: ClientCall, connection: ClientConnection): void {
@@ -168,113 +250,123 @@ export class Channel {
   }
 
   /** Opens waiting calls while there is room. */
-  #openWaiting(connection: ClientConnection): void {
-    if (connection !== this.#current) return;
-    for (const call of this.#waiting) {
-      if (!connection.hasRoom) return;
-      this.#waiting.delete(call);
+  #openWaiting(): void {
+    for (const call of this.#queue.waiting()) {
+      const connection = this.#balancer?.pick();
+      if (connection === undefined) return;
+      this.#withdraw(call);
       this.#open(call, connection);
     }
   }
 
-  /** One attempt to connect; never rejects. */
-  async #connect(): Promise<void> {
-    const abort = new AbortController();
-    this.#connecting = abort;
-    const timer = setTimeout(() => {
-      abort.abort(new Error(`no connection within ${this.#connect_timeout_ms} ms`));
-    }, this.#connect_timeout_ms);
-    try {
-      const transport = await openTransport(this.#target, this.#tls, abort.signal);
-      await this.#handshake(transport, abort.signal);
-      this.#failures = 0;
-      this.#connecting = undefined;
-    } catch (reason) {
-      this.#connecting = undefined;
-      this.#onConnectFailed(abort.signal.aborted ? abort.signal.reason : reason);
-    } finally {
-      clearTimeout(timer);
-    }
-    if (this.#current !== undefined) this.#openWaiting(this.#current);
-  }
-
-  /** Runs a new connection; resolves with the server's SETTINGS, rejects when none come. */
-  #handshake(transport: Transport, signal: AbortSignal): Promise<void> {
-    return new Promise((resolve, reject) => {
-      let ready = false;
-      const connection = new ClientConnection(transport, this.#bounds, {
-        onReady: (connection) => {
-          ready = true;
-          signal.removeEventListener("abort", onAbort);
-          this.#current = connection;
-          resolve();
-        },
-        onRoom: (connection) => this.#openWaiting(connection),
-        onLeaving: (connection) => this.#onLeaving(connection),
-        onClosed: (connection, text) => {
-          signal.removeEventListener("abort", onAbort);
-          this.#onClosed(connection);
-          if (!ready) reject(new Error(`no HTTP/2 at the other end: ${text}`));
-        },
-      });
-      const onAbort = () => connection.terminate("the connect was given up");
-      signal.addEventListener("abort", onAbort);
-      this.#connections.add(connection);
-      this.#startSweeping();
-      connection.run();
-      if (signal.aborted) onAbort();
+  #createSubchannel(address: Address): Subchannel {
+    return new Subchannel(address, this.#settings, {
+      onSubchannelState: (subchannel) => {
+        if (subchannel.state === "connecting") this.#active.add(subchannel);
+        this.#balancer?.onSubchannelState(subchannel);
+        this.#refresh();
+      },
+      onRoom: () => {
+        if (!this.#queue.noneWaits) this.#openWaiting();
+      },
+      onSubchannelEmpty: (subchannel) => {
+        this.#active.delete(subchannel);
+        if (this.#active.size === 0) this.#onLastGone?.();
+      },
     });
   }
 
-  #onConnectFailed(reason: unknown): void {
-    const wait_ms = Math.min(
-      this.#backoff.max_ms,
-      this.#backoff.initial_ms * BACKOFF_FACTOR ** this.#failures++,
-    );
-    const jitter = 1 + BACKOFF_JITTER * (2 * Math.random() - 1);
-    this.#retry_at_ms = Date.now() + wait_ms * jitter;
-    this.#last_failure = reason instanceof Error ? reason.message : "unknown reason";
+  #onAddresses(addresses: readonly Address[]): void {
+    this.#resolve_failure = undefined;
+    this.#balancer?.update(addresses);
+    this.#refresh();
+  }
+
+  #onResolveFailed(text: string): void {
+    this.#resolve_failure = text;
+    this.#refresh();
+  }
+
+  /** Takes over the policy's state, and does for waiting calls what it allows. */
+  #refresh(): void {
+    if (this.#state === "shutdown") return;
+    const unresolved = this.#resolve_failure !== undefined && this.#balancer?.isEmpty === true;
+    this.#setState(unresolved ? "transient_failure" : this.#balancer?.state ?? "idle");
+    if (this.#queue.noneWaits) return;
+    if (this.#state === "ready") return this.#openWaiting();
+    // Calls that waited for room on a connection that is gone need another one.
+    if (this.#state === "idle") return this.connect();
+    if (this.#state !== "transient_failure") return;
     const error = this.#unavailable();
-    for (const call of [...this.#waiting]) call.finish(error);
+    for (const call of [...this.#queue.waiting()]) {
+      if (call.spec.options.wait_for_ready !== true) call.finish(error);
+    }
+  }
+
+  #setState(state: ChannelState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    for (const settle of [...this.#watchers]) settle();
   }
 
   #unavailable(): GrpcError {
-    return new GrpcError(
-      `cannot connect to \`${this.#name}\`: ${this.#last_failure}`,
-      Code.UNAVAILABLE,
-    );
+    const { text } = this.#target;
+    const reason = this.#resolve_failure ?? this.#balancer?.failure ?? "";
+    return new GrpcError(`cannot connect to \`${text}\`: ${reason}`, Code.UNAVAILABLE);
   }
 
-  #onLeaving(connection: ClientConnection): void {
-    if (this.#current !== connection) return;
-    this.#current = undefined;
-    this.#reconnectForWaiting();
-  }
-
-  #onClosed(connection: ClientConnection): void {
-    this.#connections.delete(connection);
-    if (this.#current === connection) this.#current = undefined;
-    if (this.#connections.size === 0) {
-      clearInterval(this.#sweeper);
-      this.#sweeper = undefined;
-      this.#onLastGone?.();
-    }
-    this.#reconnectForWaiting();
-  }
-
-  /** Calls that waited for room on a connection that is gone need another one. */
-  #reconnectForWaiting(): void {
-    if (this.#closed || this.#waiting.size === 0 || this.#current !== undefined) return;
-    if (this.#connecting !== undefined) return;
-    this.#connect_done = this.#connect();
-  }
+  // Time
 
   #startSweeping(): void {
-    this.#sweeper ??= setInterval(() => {
-      const now_ms = performance.now();
-      for (const connection of [...this.#connections]) connection.sweep(now_ms);
-    }, this.#bounds.sweep_interval_ms);
+    this.#sweeper ??= setInterval(() => this.#sweep(), this.#bounds.sweep_interval_ms);
+    this.#holdProcess();
   }
+
+  /** Calls that wait keep the process alive; whatever else is open does so by itself. */
+  #holdProcess(): void {
+    if (this.#sweeper === undefined) return;
+    if (this.#queue.isEmpty) Deno.unrefTimer(this.#sweeper);
+    else Deno.refTimer(this.#sweeper);
+  }
+
+  #sweep(): void {
+    const now_ms = performance.now();
+    let busy = !this.#queue.isEmpty || this.#calls_begun !== this.#calls_seen;
+    for (const subchannel of [...this.#active]) {
+      for (const connection of [...subchannel.connections]) {
+        connection.sweep(now_ms);
+        busy ||= connection.streams.size > 0;
+      }
+    }
+    this.#calls_seen = this.#calls_begun;
+    if (busy) this.#last_used_ms = Date.now();
+    else if (Date.now() - this.#last_used_ms >= this.#idle_timeout_ms) this.#enterIdle();
+    if (this.#active.size > 0 || !this.#queue.isEmpty || this.#state !== "idle") return;
+    this.#enterIdle();
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
+  }
+
+  #enterIdle(): void {
+    if (this.#state === "shutdown") return;
+    this.#resolver.stop();
+    this.#resolve_failure = undefined;
+    this.#balancer?.stop();
+    this.#balancer = undefined;
+    this.#refresh();
+  }
+}
+
+function boundsOf(options: ChannelOptions): Bounds {
+  return withBounds(CLIENT_BOUNDS, {
+    ...definedOnly({
+      receive_message_bytes: options.max_receive_message_bytes,
+      send_message_bytes: options.max_send_message_bytes,
+      keepalive_interval_ms: options.keepalive_interval_ms,
+      keepalive_timeout_ms: options.keepalive_timeout_ms,
+    }),
+    ...options.bounds,
+  });
 }
 
 function definedOnly(values: Record<string, number | undefined>): Partial<Bounds> {

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { encodeBlock } from "../hpack/encoder.ts";
-import { Channel, type ChannelOptions, Code, createClient, GrpcError } from "../mod.ts";
+import { Channel, Code, createClient, type GrpcError } from "../mod.ts";
 import { Echo } from "../gen/echo_pb.ts";
 import { startServer } from "../testing/echo_server.ts";
+import { errorOf, type Hostile, hostileTest } from "../testing/hostile_server.ts";
 import {
   concat,
   ErrorCode,
@@ -10,63 +11,10 @@ import {
   frame,
   FrameType,
   prefixed,
-  RawPeer,
+  type RawPeer,
   setting,
   uint32,
 } from "../testing/raw_peer.ts";
-
-type EchoClient = ReturnType<typeof createClient<typeof Echo>>;
-
-interface Hostile {
-  readonly client: EchoClient;
-  readonly channel: Channel;
-  readonly listener: Deno.TcpListener;
-  /** Accepts the channel's next connection. */
-  accept(settings?: readonly number[]): Promise<RawPeer>;
-}
-
-/** Runs a test with a client whose server is written by hand. */
-function hostileTest(
-  name: string,
-  run: (test: Hostile) => Promise<void>,
-  options: ChannelOptions = {},
-): void {
-  Deno.test(name, async () => {
-    const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-    const channel = new Channel(`127.0.0.1:${listener.addr.port}`, {
-      ...options,
-      bounds: { sweep_interval_ms: 5, linger_timeout_ms: 20, ...options.bounds },
-    });
-    const peers: RawPeer[] = [];
-    try {
-      await run({
-        client: createClient(Echo, channel),
-        channel,
-        listener,
-        accept: async (settings) => {
-          const peer = await RawPeer.accept(listener, settings);
-          peers.push(peer);
-          return peer;
-        },
-      });
-    } finally {
-      for (const peer of peers) peer.close();
-      await channel.close();
-      listener.close();
-    }
-  });
-}
-
-/** The error a call ended with. */
-async function errorOf(call: Promise<unknown>): Promise<GrpcError> {
-  try {
-    await call;
-  } catch (reason) {
-    assert.ok(reason instanceof GrpcError, `not a GrpcError: ${reason}`);
-    return reason;
-  }
-  assert.fail("the call went well");
-}
 
 Deno.test("a channel says how it stands, and connects with its first call", async () => {
   const { server, target } = await startServer();

@@ -4,31 +4,42 @@
  * @module
  */
 
-import { connect as connectNodeTls } from "node:tls";
+import { connect as connectNodeTls, type ConnectionOptions } from "node:tls";
 import type { Transport } from "../http2/transport.ts";
 import { NodeTransport } from "../node_transport.ts";
 import type { ChannelTls } from "./options.ts";
-import type { Target } from "./target.ts";
+import { type Address, isIpAddress } from "./target.ts";
+
+/** How a connection is secured. */
+export interface Security {
+  readonly tls: ChannelTls | undefined;
+  /** Who the server must prove to be; undefined: the address's host. */
+  readonly server_name: string | undefined;
+}
+
+type TcpAddress = Extract<Address, { kind: "tcp" }>;
 
 /**
- * Connects; rejects with what the system reports, or when `signal` aborts.
+ * Connects; rejects with what the system reports, or when `signal` aborts. Asks for no permission
+ * but the one for the address as it is written.
  *
  * Client certificates go through `node:tls`: Deno cannot both present one and verify another name
  * than the one it dials.
  */
 export async function openTransport(
-  target: Target,
-  tls: ChannelTls | undefined,
+  address: Address,
+  { tls, server_name }: Security,
   signal: AbortSignal,
 ): Promise<Transport> {
-  if (tls?.cert !== undefined && target.kind === "tcp") {
-    return await openMutualTls(target, tls, signal);
+  if (address.kind === "unix") {
+    return await unlessAborted(Deno.connect({ transport: "unix", path: address.path }), signal);
   }
-  const conn = await unlessAborted(dial(target), signal);
+  if (tls?.cert !== undefined) return await openMutualTls(address, tls, server_name, signal);
+  const conn = await unlessAborted(dial(address, signal), signal);
   if (tls === undefined) return conn;
   const secure = await unlessAborted(
-    Deno.startTls(conn as Deno.TcpConn, {
-      hostname: tls.serverName ?? (target.kind === "tcp" ? target.hostname : "localhost"),
+    Deno.startTls(conn, {
+      hostname: server_name ?? address.hostname,
       alpnProtocols: ["h2"],
       ...(tls.ca === undefined ? {} : { caCerts: [tls.ca] }),
     }),
@@ -48,9 +59,9 @@ export async function openTransport(
   return secure;
 }
 
-async function dial(target: Target): Promise<Deno.Conn> {
-  if (target.kind === "unix") return await Deno.connect({ transport: "unix", path: target.path });
-  const conn = await Deno.connect({ hostname: target.hostname, port: target.port });
+/** A name is tried at each of its addresses (RFC 8305), which `Deno.connect` does by itself. */
+async function dial({ hostname, port }: TcpAddress, signal: AbortSignal): Promise<Deno.TcpConn> {
+  const conn = await Deno.connect({ hostname, port, signal });
   conn.setNoDelay(true);
   return conn;
 }
@@ -75,24 +86,31 @@ function unlessAborted<C extends Deno.Conn>(opening: Promise<C>, signal: AbortSi
   });
 }
 
-function openMutualTls(
-  target: Extract<Target, { kind: "tcp" }>,
+async function openMutualTls(
+  { hostname, port }: TcpAddress,
   tls: ChannelTls,
+  server_name: string | undefined,
   signal: AbortSignal,
 ): Promise<Transport> {
-  return new Promise((resolve, reject) => {
-    const name = tls.serverName ?? target.hostname;
-    const socket = connectNodeTls({
-      host: target.hostname,
-      port: target.port,
+  // Trying each address of a name asks permission for each, where nobody can catch the refusal.
+  const { state } = await Deno.permissions.query({ name: "net" });
+  const autoSelectFamily = state === "granted";
+  return await new Promise((resolve, reject) => {
+    if (signal.aborted) return reject(signal.reason);
+    const name = server_name ?? hostname;
+    const options: ConnectionOptions & { readonly autoSelectFamily: boolean } = {
+      host: hostname,
+      port,
+      autoSelectFamily,
       ALPNProtocols: ["h2"],
       minVersion: "TLSv1.2",
       ...(tls.ca === undefined ? {} : { ca: tls.ca }),
       ...(tls.cert === undefined ? {} : { cert: tls.cert }),
       ...(tls.key === undefined ? {} : { key: tls.key }),
       // An address is no server name (RFC 6066 section 3).
-      ...(isAddress(name) ? {} : { servername: name }),
-    });
+      ...(isIpAddress(name) ? {} : { servername: name }),
+    };
+    const socket = connectNodeTls(options);
     const fail = (reason: unknown) => {
       signal.removeEventListener("abort", onAbort);
       socket.destroy();
@@ -111,8 +129,4 @@ function openMutualTls(
       socket.off("error", fail);
     });
   });
-}
-
-function isAddress(name: string): boolean {
-  return name.includes(":") || /^[0-9.]+$/.test(name);
 }

@@ -15,7 +15,7 @@ import type { Transport } from "../http2/transport.ts";
 import { type ClientCall, ClientStream } from "./call.ts";
 import { fieldOf } from "./status.ts";
 
-/** What a connection tells its channel. */
+/** What a connection asks and tells its subchannel. */
 export interface ConnectionListener {
   /** The server's SETTINGS are there: calls may be opened. */
   onReady(connection: ClientConnection): void;
@@ -30,6 +30,8 @@ export interface ConnectionListener {
 export class ClientConnection extends Http2Connection<ClientStream> {
   readonly #listener: ConnectionListener;
   readonly #blocks: HeadCache<DecodedBlock>;
+  /** The server answered a call: the connection was of use. */
+  answered = false;
   #next_stream_id = 1;
   #leaving = false;
 
@@ -79,6 +81,7 @@ export class ClientConnection extends Http2Connection<ClientStream> {
       return this.violate(stream, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
     if (isInformational(fields)) return this.chargeControl();
+    this.answered = true;
     if (end_stream) stream.remote_ended = true;
     stream.onFields(fields, end_stream);
     if (end_stream) this.removeIfDone(stream);

@@ -6,6 +6,9 @@
 
 import type { Bounds } from "../bounds.ts";
 import type { Metadata } from "../metadata.ts";
+import type { Backoff } from "./backoff.ts";
+import type { LoadBalancing } from "./balancer.ts";
+import type { Resolve } from "./resolver.ts";
 
 /** TLS of a channel; all texts are PEM. */
 export interface ChannelTls {
@@ -16,12 +19,6 @@ export interface ChannelTls {
   readonly key?: string;
   /** Name to ask for and to verify; default the target's host. */
   readonly serverName?: string;
-}
-
-/** Waits after failed connects: `initial_ms`, each time 1.6 times more up to `max_ms`, ± 20 %. */
-export interface Backoff {
-  readonly initial_ms: number;
-  readonly max_ms: number;
 }
 
 /** Options of a channel. */
@@ -38,10 +35,29 @@ export interface ChannelOptions {
   readonly keepalive_interval_ms?: number;
   /** @default 20 s */
   readonly keepalive_timeout_ms?: number;
-  /** From the first packet to the server's SETTINGS. @default 5 s */
+  /**
+   * From the first packet to the server's SETTINGS; after failures at least as long as the backoff
+   * they cost. @default 5 s
+   */
   readonly connect_timeout_ms?: number;
   /** @default 100 ms to 5 s */
   readonly backoff?: Backoff;
+  /**
+   * How calls are spread over the addresses of the target. `round_robin` over one host name lists
+   * the name's addresses with `resolve`. @default pick_first
+   */
+  readonly load_balancing?: LoadBalancing;
+  /**
+   * Lists the addresses of a target that is one host name. @default none for `pick_first`:
+   * connecting resolves the name; `resolveByDns` for `round_robin`
+   */
+  readonly resolve?: Resolve;
+  /** Least time between two resolutions, which failing connections ask for. @default 30 s */
+  readonly resolve_interval_ms?: number;
+  /** Time without a call after which every connection is closed. @default 30 min */
+  readonly idle_timeout_ms?: number;
+  /** What `:authority` says. @default the server name of `tls`, or the target's host, and port */
+  readonly authority?: string;
   /** Overrides of single bounds. */
   readonly bounds?: Partial<Bounds>;
 }
@@ -50,6 +66,11 @@ export interface ChannelOptions {
 export interface CallOptions {
   /** From the call to its status, connecting included. @default none */
   readonly timeout_ms?: number;
+  /**
+   * Waits while the server cannot be reached, instead of ending with UNAVAILABLE: until the
+   * deadline, a cancel, or the channel's close. @default false
+   */
+  readonly wait_for_ready?: boolean;
   readonly signal?: AbortSignal;
   readonly metadata?: Metadata;
   /** Called with the response headers. */

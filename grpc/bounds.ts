@@ -88,6 +88,13 @@ export interface Bounds {
   readonly window_stall_timeout_ms: number;
   /** A single request message that does not arrive in full. At it: DEADLINE_EXCEEDED. */
   readonly request_timeout_ms: number;
+  /**
+   * Data of a request that was answered already because its head was refused. Past it: the stream is
+   * reset with NO_ERROR.
+   */
+  readonly refused_body_bytes: number;
+  /** The same by time: a refused request that does not end. At it: reset with NO_ERROR. */
+  readonly refused_request_timeout_ms: number;
   /** A connection without a stream. At it: GOAWAY NO_ERROR, closed. */
   readonly idle_timeout_ms: number;
   /** Silence on a connection after which a PING asks whether the peer is there; 0 never asks. */
@@ -130,6 +137,8 @@ export const SERVER_BOUNDS: Bounds = {
   write_timeout_ms: 20_000,
   window_stall_timeout_ms: 120_000,
   request_timeout_ms: 60_000,
+  refused_body_bytes: 16_384,
+  refused_request_timeout_ms: 5000,
   idle_timeout_ms: 10 * 60_000,
   keepalive_interval_ms: 60_000,
   keepalive_timeout_ms: 20_000,

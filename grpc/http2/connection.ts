@@ -226,15 +226,12 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
     this.chargeReset();
   }
 
-  /** Asks the peer to stop sending on a stream that was answered without being opened. */
-  protected sendLateReset(stream_id: number): void {
-    this.#sendReset(stream_id, ErrorCode.NO_ERROR);
-  }
+  /** END_STREAM of ours has left before the peer's came. */
+  protected onAnsweredEarly(_stream: S): void {}
 
   #onLocalEnd(stream: S): void {
-    if (stream.remote_ended) return this.#remove(stream);
-    // A whole answer before the whole request: ask the peer to stop (RFC 9113 section 8.1).
-    if (this.role === "server") this.reset(stream, ErrorCode.NO_ERROR);
+    if (stream.remote_ended) this.#remove(stream);
+    else this.onAnsweredEarly(stream);
   }
 
   #remove(stream: S): void {

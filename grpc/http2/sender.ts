@@ -110,6 +110,16 @@ export class Sender {
     return stream.pending === undefined;
   }
 
+  /** Sends a body that is no gRPC message and ends the stream, as window and socket allow. */
+  sendBody(stream: Http2Stream, body: Uint8Array): void {
+    stream.pending = body;
+    stream.pending_offset = 0;
+    stream.after_pending = "end_stream";
+    this.#pending_bytes += body.length;
+    this.#ready.add(stream);
+    this.pump();
+  }
+
   /** Sends trailers once the pending message, if any, has left. */
   sendTrailers(stream: Http2Stream, block: Uint8Array): void {
     if (stream.pending === undefined) this.sendHeaders(stream, block, true);

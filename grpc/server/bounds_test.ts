@@ -307,6 +307,36 @@ boundTest("a request message that never arrives in full ends its call", {
   client.close();
 });
 
+boundTest("a refused request that never ends is stopped, whatever it sends", {
+  bounds: { refused_request_timeout_ms: 20, refused_body_bytes: 100 },
+}, async ({ server, port }) => {
+  const client = await RawPeer.open(port);
+  const fields = requestFields({ ":method": "PUT" });
+  await client.send(client.headers(1, Flag.END_HEADERS, fields));
+  assert.equal((await client.response(1))[":status"], "405");
+  assert.equal(await client.reset(1), "NO_ERROR");
+  await client.send(
+    client.headers(3, Flag.END_HEADERS, fields),
+    frame(FrameType.DATA, 0, 3, new Uint8Array(101)),
+  );
+  assert.equal(await client.reset(3), "NO_ERROR");
+  assert.equal(server.stats.refused.http_method, 2);
+  client.close();
+});
+
+boundTest("refused requests take the places of streams", {
+  bounds: { concurrent_streams: 2 },
+}, async ({ server, port }) => {
+  const client = await RawPeer.open(port, setting(4, 0));
+  const get = requestFields({ ":method": "GET" });
+  for (let id = 1; id <= 5; id += 2) await client.send(client.headers(id, 5, get));
+  assert.equal(await client.reset(5), "REFUSED_STREAM");
+  assert.equal(server.stats.refused.concurrent_streams, 1);
+  await client.send(frame(FrameType.SETTINGS, 0, 0, setting(4, 1000)));
+  await Promise.all([client.response(1), client.response(3)]);
+  client.close();
+});
+
 boundTest("a connection nobody uses is closed, however many PING it sends", {
   bounds: { idle_timeout_ms: 60 },
 }, async ({ server, port }) => {

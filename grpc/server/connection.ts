@@ -12,14 +12,22 @@ import { encodeBlock } from "../hpack/encoder.ts";
 import { ConnectionError } from "../http2/connection_error.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import { areAllowedTrailers } from "../http2/field_rules.ts";
-import { ErrorCode, Flag, FrameType, MAX_31_BIT } from "../http2/frames.ts";
+import { ErrorCode, MAX_31_BIT } from "../http2/frames.ts";
 import type { Transport } from "../http2/transport.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
-import { type CallOwner, ServerCall } from "./call.ts";
 import { HeadCache } from "../http2/head_cache.ts";
+import { type CallOwner, ServerCall } from "./call.ts";
+import { RefusedStream } from "./refused_stream.ts";
 import { parseRequestHead, type RequestHead } from "./request_head.ts";
-import { errorTrailers, okTrailers, responseHeaders, type StatusLimits } from "./response.ts";
+import {
+  errorTrailers,
+  okTrailers,
+  PLAIN_BODY,
+  plainHeaders,
+  responseHeaders,
+  type StatusLimits,
+} from "./response.ts";
 import type { Route } from "./route.ts";
 import type { ServerCounters } from "./stats.ts";
 import type { ServerEvent } from "./types.ts";
@@ -32,13 +40,16 @@ export interface ConnectionShare {
   readonly emit: ((event: ServerEvent) => void) | undefined;
 }
 
+/** A stream a client opened. */
+type ServerStream = ServerCall | RefusedStream;
+
 /** How far a graceful end has come. */
 type Draining = "no" | "announced" | "final";
 
 const NO_BYTES = new Uint8Array(0);
 
 /** One accepted connection. */
-export class ServerConnection extends Http2Connection<ServerCall> implements CallOwner {
+export class ServerConnection extends Http2Connection<ServerStream> implements CallOwner {
   readonly peerInfo: Peer;
   readonly #share: ConnectionShare;
   readonly #heads: HeadCache<RequestHead>;
@@ -130,21 +141,21 @@ export class ServerConnection extends Http2Connection<ServerCall> implements Cal
   }
 
   #onTrailers(
-    call: ServerCall,
+    stream: ServerStream,
     bytes: Uint8Array,
     start: number,
     end: number,
     end_stream: boolean,
   ): void {
     const { fields } = this.decode(bytes, start, end);
-    if (call.remote_ended) return this.violate(call, ErrorCode.STREAM_CLOSED, "closed_stream");
+    if (stream.remote_ended) return this.violate(stream, ErrorCode.STREAM_CLOSED, "closed_stream");
     if (!end_stream || !areAllowedTrailers(fields)) {
-      return this.violate(call, ErrorCode.PROTOCOL_ERROR, "malformed_request");
+      return this.violate(stream, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
-    this.onData(call.id, NO_BYTES, 0, 0, 0, true);
+    this.onData(stream.id, NO_BYTES, 0, 0, 0, true);
   }
 
-  /** Answers a request no call is made for. */
+  /** Answers a request no call is made for; it may still send what it has begun to. */
   #refuseHead(
     stream_id: number,
     head: Exclude<RequestHead, { kind: "call" }>,
@@ -153,19 +164,32 @@ export class ServerConnection extends Http2Connection<ServerCall> implements Cal
     if (head.kind === "malformed") {
       return this.refuseStream(stream_id, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
-    this.onRefused(head.refusal);
-    let block: Uint8Array;
-    if (head.kind === "http") {
-      block = encodeBlock([":status", head.status]);
-    } else {
-      const error = new GrpcError(head.text, head.code);
-      block = errorTrailers(error, undefined, true, this.#statusLimits());
-      if (head.accept_encoding) {
-        block = Uint8Array.from([...block, ...encodeBlock(["grpc-accept-encoding", "identity"])]);
-      }
+    const content_length = head.kind === "http" ? head.content_length : undefined;
+    if (end_stream && content_length !== undefined && content_length > 0) {
+      return this.refuseStream(stream_id, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
-    this.output.frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, stream_id, block);
-    if (!end_stream) this.sendLateReset(stream_id);
+    this.onRefused(head.refusal);
+    const { initial_window_bytes } = this.peer;
+    const stream = new RefusedStream(this, stream_id, initial_window_bytes, content_length);
+    stream.remote_ended = end_stream;
+    this.add(stream);
+    if (head.kind === "http") {
+      const block = plainHeaders(head.status, head.with_body);
+      this.sender.sendHeaders(stream, block, !head.with_body);
+      if (head.with_body) this.sender.sendBody(stream, PLAIN_BODY);
+      return;
+    }
+    const error = new GrpcError(head.text, head.code);
+    let block = errorTrailers(error, undefined, true, this.#statusLimits());
+    if (head.accept_encoding) {
+      block = Uint8Array.from([...block, ...encodeBlock(["grpc-accept-encoding", "identity"])]);
+    }
+    this.sender.sendHeaders(stream, block, true);
+  }
+
+  /** A whole answer before the whole request: ask the peer to stop (RFC 9113 section 8.1). */
+  protected override onAnsweredEarly(stream: ServerStream): void {
+    if (stream instanceof ServerCall) this.reset(stream, ErrorCode.NO_ERROR);
   }
 
   protected override isIdle(stream_id: number): boolean {
@@ -261,8 +285,8 @@ export class ServerConnection extends Http2Connection<ServerCall> implements Cal
 
   // Ends
 
-  protected override onStreamRemoved(call: ServerCall): void {
-    if (call.handler_running) this.#orphans.add(call);
+  protected override onStreamRemoved(stream: ServerStream): void {
+    if (stream.handler_running) this.#orphans.add(stream);
     if (this.#draining === "final" && this.streams.size === 0) this.#endDrained();
   }
 
@@ -310,8 +334,8 @@ export class ServerConnection extends Http2Connection<ServerCall> implements Cal
       this.#announced_ms ??= now_ms;
       if (now_ms - this.#announced_ms >= this.bounds.linger_timeout_ms) this.#finishDraining();
     }
-    for (const call of [...this.streams.values()]) {
-      if (call.awaitingRequest) call.checkRequestTimeout(now_ms);
+    for (const stream of [...this.streams.values()]) {
+      if (stream.awaitingRequest) stream.checkRequestTimeout(now_ms);
     }
   }
 

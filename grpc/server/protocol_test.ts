@@ -106,11 +106,66 @@ rawTest("a refused request whose data goes on is asked to stop", async (client) 
   const fields = requestFields({ ":path": "/a.B/C" });
   await client.send(client.headers(1, Flag.END_HEADERS, fields));
   assert.equal((await client.response(1))["grpc-status"], "12");
+  const resets = () => client.frames.filter((each) => each.type === FrameType.RST_STREAM).length;
+  await client.send(frame(FrameType.DATA, 0, 1, new Uint8Array(16_384)));
+  await client.alive();
+  assert.equal(resets(), 0);
+  await client.send(frame(FrameType.DATA, 0, 1, [1]));
   assert.equal(await client.reset(1), "NO_ERROR");
   await client.send(frame(FrameType.DATA, Flag.END_STREAM, 1, prefixed([])));
   await client.alive();
-  assert.equal(client.frames.filter((each) => each.type === FrameType.RST_STREAM).length, 1);
+  assert.equal(resets(), 1);
 });
+
+rawTest("a refused request that ends soon costs no reset", async (client) => {
+  const fields = requestFields({ ":path": "/a.B/C" });
+  await client.send(
+    client.headers(1, Flag.END_HEADERS, fields),
+    frame(FrameType.DATA, Flag.END_STREAM, 1, prefixed([])),
+  );
+  assert.equal((await client.response(1))["grpc-status"], "12");
+  await client.alive();
+  assert.ok(!client.frames.some((each) => each.type === FrameType.RST_STREAM));
+});
+
+rawTest("a request that is no gRPC is answered in words, but not to HEAD", async (client) => {
+  await client.send(block(requestFields({ ":method": "GET" })));
+  const response = await client.response(1);
+  assert.equal(response["allow"], "POST");
+  const data = client.frames.find((each) => each.type === FrameType.DATA);
+  assert.equal(String(data?.payload.length), response["content-length"]);
+  assert.match(new TextDecoder().decode(data?.payload), /speaks gRPC/);
+  const head = encodeBlock(requestFields({ ":method": "HEAD" }));
+  await client.send(frame(FrameType.HEADERS, Flag.END_HEADERS | Flag.END_STREAM, 3, head));
+  assert.equal((await client.response(3))[":status"], "405");
+  assert.ok(!client.frames.some((each) => each.type === FrameType.DATA && each.stream_id === 3));
+});
+
+/** What a peer may still do wrong on a stream whose request was refused. */
+const AFTER_REFUSAL: readonly (readonly [string, Uint8Array, string])[] = [
+  ["headers without the end", frame(1, 4, 1, encodeBlock(["a", "b"])), "PROTOCOL_ERROR"],
+  ["a pseudo header as trailer", frame(1, 5, 1, encodeBlock([":path", "/"])), "PROTOCOL_ERROR"],
+  ["a window update by zero", frame(8, 0, 1, uint32(0)), "PROTOCOL_ERROR"],
+  [
+    "a window past 2^31-1",
+    concat(frame(8, 0, 1, uint32(0x7fff_ffff)), frame(8, 0, 1, uint32(0x7fff_ffff))),
+    "FLOW_CONTROL_ERROR",
+  ],
+  ["less data than announced", frame(FrameType.DATA, 1, 1, [1]), "PROTOCOL_ERROR"],
+  [
+    "data after its end",
+    concat(frame(FrameType.DATA, 1, 1, [1, 2, 3, 4, 5]), frame(FrameType.DATA, 0, 1, [1])),
+    "STREAM_CLOSED",
+  ],
+];
+for (const [what, bytes, code] of AFTER_REFUSAL) {
+  rawTest(`a refused request obeys the rules of streams: ${what}`, async (client) => {
+    const fields = requestFields({ ":method": "PUT", "content-length": "5" });
+    await client.send(client.headers(1, Flag.END_HEADERS, fields), bytes);
+    assert.equal(await client.reset(1), code);
+    await client.alive();
+  }, setting(4, 1));
+}
 
 const BODIES: readonly (readonly [string, Uint8Array, string])[] = [
   ["no message", new Uint8Array(0), "12"],

@@ -33,7 +33,14 @@ export type RequestHead =
     readonly accept_encoding: boolean;
   }
   /** Not gRPC: answered with a plain HTTP status. */
-  | { readonly kind: "http"; readonly status: "405" | "415"; readonly refusal: Refusal }
+  | {
+    readonly kind: "http";
+    readonly status: "405" | "415";
+    readonly refusal: Refusal;
+    /** Whether the answer may have a body: not to HEAD. */
+    readonly with_body: boolean;
+    readonly content_length: number | undefined;
+  }
   /** Not HTTP/2: the stream is reset. */
   | { readonly kind: "malformed" };
 
@@ -77,9 +84,12 @@ export function parseRequestHead(
       content_length = Number(value);
     }
   }
-  if (pseudo.method !== "POST") return { kind: "http", status: "405", refusal: "http_method" };
+  const with_body = pseudo.method !== "HEAD";
+  if (pseudo.method !== "POST") {
+    return { kind: "http", status: "405", refusal: "http_method", with_body, content_length };
+  }
   if (!CONTENT_TYPE.test(content_type)) {
-    return { kind: "http", status: "415", refusal: "content_type" };
+    return { kind: "http", status: "415", refusal: "content_type", with_body, content_length };
   }
   return judgeCall({ path: pseudo.path ?? "", timeout, encoding, fields }, routes, content_length);
 }

@@ -19,6 +19,21 @@ export const RESPONSE_HEADERS: Uint8Array = encodeBlock(HEAD_FIELDS);
 /** Trailers of a call that went well, without custom metadata. */
 export const OK_TRAILERS: Uint8Array = encodeBlock(["grpc-status", "0"]);
 
+/** What a request that is no gRPC is told. */
+export const PLAIN_BODY: Uint8Array = new TextEncoder().encode(
+  "this server speaks gRPC: POST, content-type application/grpc\n",
+);
+
+/** Response headers of a request that is no gRPC (RFC 9110 sections 15.5.6 and 15.5.16). */
+export function plainHeaders(status: "405" | "415", with_body: boolean): Uint8Array {
+  const fields = [":status", status];
+  if (status === "405") fields.push("allow", "POST");
+  if (with_body) {
+    fields.push("content-type", "text/plain", "content-length", String(PLAIN_BODY.length));
+  }
+  return encodeBlock(fields);
+}
+
 /** Response headers with custom metadata. */
 export function responseHeaders(metadata: Metadata | undefined): Uint8Array {
   if (metadata === undefined || metadata.size === 0) return RESPONSE_HEADERS;

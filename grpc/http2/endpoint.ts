@@ -146,7 +146,8 @@ export abstract class Http2Endpoint implements FrameSink {
     let filled = 0;
     for (;;) {
       const count = await this.#transport.read(filled === 0 ? buffer : buffer.subarray(filled));
-      if (count === null) return;
+      // Closed while these bytes were on their way: what they open would never be ended.
+      if (count === null || this.#phase === "closed") return;
       this.reads++;
       if (this.#phase === "lingering") {
         filled = 0;

@@ -171,6 +171,15 @@ export const CHANNEL_ADDRESSES_MAX = 256;
 /** Times one call is sent anew after the server promised not to have begun it. */
 export const CALL_RESENDS_MAX = 2;
 
+/** Attempts of one call under a retry policy; a policy that asks for more gets these. */
+export const CALL_ATTEMPTS_MAX = 5;
+
+/**
+ * Requests of one streamed call kept until the server answers, in case the call must be sent anew.
+ * Past it: what was kept is dropped, and the call has only the attempt it is in.
+ */
+export const CALL_RETRY_BUFFER_BYTES = 256 * 1024;
+
 /** Why something of a peer was refused; the keys of `ServerStats.refused`. */
 export type Refusal =
   | "connections"

@@ -45,5 +45,6 @@ export {
 } from "./client/client.ts";
 export type { CallOptions, ChannelOptions, ChannelTls } from "./client/options.ts";
 export type { Backoff } from "./client/backoff.ts";
+export type { RetryOptions, RetryPolicy, RetryThrottle } from "./client/retry.ts";
 export type { LoadBalancing } from "./client/balancer.ts";
 export { type NameToResolve, type Resolve, resolveByDns } from "./client/resolver.ts";

@@ -1,6 +1,6 @@
 /**
  * One call of a client, from its request to its status. It outlives its stream: a call the server
- * never began may be sent anew on another.
+ * never began, or that a retry policy covers, may be sent anew on another.
  *
  * @module
  */
@@ -15,7 +15,12 @@ import { MessageStream, type Pulled } from "../message_stream.ts";
 import { DeadlineTimer } from "../timeout.ts";
 import type { ClientConnection } from "./connection.ts";
 import type { CallOptions } from "./options.ts";
-import { headError, metadataOf, resetError, statusError } from "./status.ts";
+import { RequestBuffer } from "./request_buffer.ts";
+import type { CallRetry } from "./retry.ts";
+import { fieldOf, headError, metadataOf, resetError, statusError } from "./status.ts";
+
+/** When the server wants a failed call to be tried again (gRFC A6). */
+const PUSHBACK = "grpc-retry-pushback-ms";
 
 /** What a call asks for. */
 export interface CallSpec {
@@ -24,12 +29,16 @@ export interface CallSpec {
   readonly request: Uint8Array | undefined;
   readonly options: CallOptions;
   readonly receive_message_bytes: number;
+  /** Undefined: failures are final. */
+  readonly retry: CallRetry | undefined;
 }
 
 /** Who finds a connection for a call. */
 export interface CallPlacer {
   /** Attaches the call to a connection now or later, or ends it. */
   place(call: ClientCall): void;
+  /** The same after a wait. */
+  placeAfter(call: ClientCall, wait_ms: number): void;
   /** Forgets a call that waits. */
   withdraw(call: ClientCall): void;
 }
@@ -82,16 +91,20 @@ export class ClientCall {
   #stream: ClientStream | undefined;
   #resends = 0;
   #answered = false;
+  /** No further attempt: the response has begun, or the requests are too large to keep. */
+  #committed = false;
   #withheld_bytes = 0;
   #end: { readonly error: GrpcError | undefined } | undefined;
   #responses: MessageStream | undefined;
   #settleUnary: (() => void) | undefined;
+  readonly #requests: RequestBuffer | undefined;
+  #sending = false;
   #wakeSender: (() => void) | undefined;
-  #wakeAttached: (() => void) | undefined;
 
   constructor(spec: CallSpec, placer: CallPlacer) {
     this.spec = spec;
     this.#placer = placer;
+    this.#requests = spec.request === undefined ? new RequestBuffer() : undefined;
     this.#reader = new MessageReader(spec.receive_message_bytes);
     const { timeout_ms, signal } = spec.options;
     if (timeout_ms !== undefined) {
@@ -127,35 +140,43 @@ export class ClientCall {
   attach(connection: ClientConnection, stream: ClientStream): void {
     this.#connection = connection;
     this.#stream = stream;
-    if (this.spec.request !== undefined) {
-      connection.sender.sendMessage(stream, this.spec.request, true);
-    }
-    this.#wakeAttached?.();
-    this.#wakeAttached = undefined;
+    if (this.spec.request === undefined) this.#sendRequests();
+    else connection.sender.sendMessage(stream, this.spec.request, true);
   }
 
   /** Sends one of several requests; resolves when the next may be sent, or the call has ended. */
   async send(message: Uint8Array): Promise<void> {
-    if (this.#stream === undefined && !this.ended) {
-      await new Promise<void>((resolve) => this.#wakeAttached = resolve);
-    }
-    const stream = this.#stream;
-    if (stream === undefined || stream.closed || this.ended) return;
-    if (this.#connection?.sender.sendMessage(stream, message, false) !== false) return;
+    if (this.ended || this.#requests === undefined) return;
+    if (!this.#requests.add(message)) this.#commit();
+    this.#sendRequests();
+    if (!this.#requests.hasUnsent && this.#stream?.pending === undefined) return;
     await new Promise<void>((resolve) => this.#wakeSender = resolve);
   }
 
   /** Tells the server that no further request comes. */
-  async halfClose(): Promise<void> {
-    if (this.#stream === undefined && !this.ended) {
-      await new Promise<void>((resolve) => this.#wakeAttached = resolve);
-    }
-    const stream = this.#stream;
-    if (stream === undefined || stream.closed || this.ended) return;
-    this.#connection?.sender.sendEnd(stream);
+  halfClose(): void {
+    this.#requests?.end();
+    this.#sendRequests();
   }
 
   onSent(): void {
+    this.#sendRequests();
+  }
+
+  /** Sends what the stream takes of the requests there are. */
+  #sendRequests(): void {
+    const requests = this.#requests;
+    const stream = this.#stream;
+    const sender = this.#connection?.sender;
+    if (requests === undefined || stream === undefined || sender === undefined) return;
+    if (this.#sending) return; // Called by the loop below.
+    this.#sending = true;
+    while (!stream.closed && stream.pending === undefined && requests.hasUnsent) {
+      sender.sendMessage(stream, requests.take() ?? new Uint8Array(0), false);
+    }
+    this.#sending = false;
+    if (stream.closed || stream.pending !== undefined) return;
+    if (requests.complete && !stream.local_ended) sender.sendEnd(stream);
     this.#wakeSender?.();
     this.#wakeSender = undefined;
   }
@@ -186,8 +207,9 @@ export class ClientCall {
   onHead(fields: readonly string[], end_stream: boolean): void {
     this.#answered = true;
     const error = headError(fields);
-    if (error !== undefined) return this.cancel(error);
+    if (error !== undefined) return this.fail(error);
     if (end_stream) return this.onTrailers(fields);
+    this.#commit();
     const metadata = metadataOf(fields);
     if (metadata === undefined) return this.cancel(malformedMetadata());
     this.#tell(() => this.spec.options.onHeaders?.(metadata));
@@ -197,6 +219,8 @@ export class ClientCall {
     const metadata = metadataOf(fields);
     if (metadata === undefined) return this.cancel(malformedMetadata());
     const error = statusError(fields, metadata);
+    if (error === undefined) this.spec.retry?.onSuccess();
+    else if (this.#tryAgain(error.code, fieldOf(fields, PUSHBACK))) return;
     this.#tell(() => this.spec.options.onTrailers?.(metadata));
     if (error === undefined && this.#reader.head() === "partial") {
       return this.cancel(new GrpcError("the server ended inside a message", Code.INTERNAL));
@@ -240,18 +264,23 @@ export class ClientCall {
     this.#stream = undefined;
     if (this.ended) return;
     if (origin === "peer" && code === ErrorCode.REFUSED_STREAM && this.#resend()) return;
-    if (origin === "peer") return this.finish(resetError(code));
-    if (origin === "connection") return this.finish(new GrpcError(text, Code.UNAVAILABLE));
-    this.finish(new GrpcError(`the call broke: ${text}`, Code.INTERNAL));
+    if (origin === "peer") return this.fail(resetError(code));
+    if (origin === "connection") return this.fail(new GrpcError(text, Code.UNAVAILABLE));
+    this.fail(new GrpcError(`the call broke: ${text}`, Code.INTERNAL));
   }
 
   /** The server promised that it never began this call. */
   onNotBegun(text: string): void {
     this.#stream = undefined;
-    if (!this.#resend()) this.finish(new GrpcError(text, Code.UNAVAILABLE));
+    if (!this.#resend()) this.fail(new GrpcError(text, Code.UNAVAILABLE));
   }
 
   // Ends
+
+  /** Ends the attempt; the call goes on when its retry policy has another one. */
+  fail(error: GrpcError): void {
+    if (!this.ended && !this.#tryAgain(error.code, undefined)) this.cancel(error);
+  }
 
   /** Ends the call from our side and tells the server. */
   cancel(error: GrpcError): void {
@@ -269,7 +298,6 @@ export class ClientCall {
       this.spec.options.signal?.removeEventListener("abort", this.#onAbort);
     }
     this.#placer.withdraw(this);
-    this.#wakeAttached?.();
     this.#wakeSender?.();
     this.#settleUnary?.();
     this.#responses?.wake();
@@ -283,12 +311,33 @@ export class ClientCall {
     this.#connection?.reset(stream, code);
   }
 
+  /** Places the call anew because no server began it; other failures cost an attempt. */
   #resend(): boolean {
-    if (this.spec.request === undefined || this.#answered) return false;
-    if (++this.#resends > CALL_RESENDS_MAX) return false;
-    this.#reader.clear();
+    if (this.#committed || ++this.#resends > CALL_RESENDS_MAX) return false;
+    this.#reset();
     this.#placer.place(this);
     return true;
+  }
+
+  #tryAgain(code: Code, pushback: string | undefined): boolean {
+    const wait_ms = this.spec.retry?.nextWaitMs(code, pushback, this.#committed);
+    if (wait_ms === undefined) return false;
+    this.#leaveStream(ErrorCode.CANCEL);
+    this.#reset();
+    this.#placer.placeAfter(this, wait_ms);
+    return true;
+  }
+
+  #commit(): void {
+    this.#committed = true;
+    this.#requests?.release();
+  }
+
+  /** As if nothing had been sent or received. */
+  #reset(): void {
+    this.#reader.clear();
+    this.#answered = false;
+    this.#requests?.rewind();
   }
 
   #takeSingle(): Uint8Array | GrpcError {

@@ -17,6 +17,7 @@ import type { CallOptions, ChannelOptions } from "./options.ts";
 import { PickFirst } from "./pick_first.ts";
 import { RequestHeaders } from "./request_headers.ts";
 import { resolveByDns, Resolver } from "./resolver.ts";
+import { Retries } from "./retry.ts";
 import { RoundRobin } from "./round_robin.ts";
 import { Subchannel, type SubchannelSettings } from "./subchannel.ts";
 import { type Address, authorityOf, parseTarget, type Target } from "./target.ts";
@@ -49,6 +50,7 @@ export class Channel implements AsyncDisposable {
   readonly #bounds: Bounds;
   readonly #settings: SubchannelSettings;
   readonly #headers: RequestHeaders;
+  readonly #retries: Retries | undefined;
   readonly #resolver: Resolver;
   readonly #createBalancer: () => Balancer;
   readonly #placer: CallPlacer;
@@ -95,6 +97,7 @@ export class Channel implements AsyncDisposable {
     const authority = options.authority ?? authorityOf(this.#target, tls?.serverName);
     const scheme = tls === undefined ? "http" : "https";
     this.#headers = new RequestHeaders(scheme, authority, options.metadata);
+    this.#retries = options.retry === undefined ? undefined : new Retries(options.retry);
     const spread = options.load_balancing === "round_robin";
     this.#resolver = new Resolver(
       this.#target,
@@ -113,6 +116,7 @@ export class Channel implements AsyncDisposable {
     this.#createBalancer = () => spread ? new RoundRobin(host) : new PickFirst(host);
     this.#placer = {
       place: (call) => this.#place(call),
+      placeAfter: (call, wait_ms) => this.#placeAfter(call, wait_ms),
       withdraw: (call) => this.#withdraw(call),
     };
   }
@@ -198,6 +202,7 @@ export class Channel implements AsyncDisposable {
       request,
       options,
       receive_message_bytes: this.#bounds.receive_message_bytes,
+      retry: this.#retries?.of(path),
     }, this.#placer);
     const oversize = request === undefined ? undefined : this.checkSendSize(request);
     if (oversize !== undefined) call.finish(oversize);
@@ -221,15 +226,21 @@ export class Channel implements AsyncDisposable {
     }
     const connection = this.#queue.noneWaits ? this.#balancer?.pick() : undefined;
     if (connection !== undefined) return this.#open(call, connection);
-    if (this.#queue.isFull) {
-      return call.finish(new GrpcError("too many calls wait for the channel", Code.UNAVAILABLE));
-    }
+    if (this.#queue.isFull) return call.finish(tooManyCalls());
     if (this.#state === "transient_failure" && call.spec.options.wait_for_ready !== true) {
-      return call.finish(this.#unavailable());
+      return call.fail(this.#unavailable());
     }
     this.#queue.add(call);
     this.#holdProcess();
     this.connect();
+  }
+
+  #placeAfter(call: ClientCall, wait_ms: number): void {
+    if (this.#queue.isFull) return call.finish(tooManyCalls());
+    const timer = setTimeout(() => {
+      if (this.#queue.release(call)) this.#place(call);
+    }, wait_ms);
+    this.#queue.hold(call, () => clearTimeout(timer));
   }
 
   #withdraw(call: ClientCall): void {
@@ -246,7 +257,11 @@ export class Channel implements AsyncDisposable {
       const text = `the request metadata is larger than the server's limit of ${limit} bytes`;
       return call.finish(new GrpcError(text, Code.RESOURCE_EXHAUSTED));
     }
-    connection.open(call, this.#headers.block(path, rest_ms, options.metadata));
+    const previous_attempts = call.spec.retry?.previous_attempts ?? 0;
+    connection.open(
+      call,
+      this.#headers.block(path, rest_ms, options.metadata, previous_attempts),
+    );
   }
 
   /** Opens waiting calls while there is room. */
@@ -299,7 +314,9 @@ export class Channel implements AsyncDisposable {
     if (this.#state !== "transient_failure") return;
     const error = this.#unavailable();
     for (const call of [...this.#queue.waiting()]) {
-      if (call.spec.options.wait_for_ready !== true) call.finish(error);
+      if (call.spec.options.wait_for_ready === true) continue;
+      this.#withdraw(call);
+      call.fail(error);
     }
   }
 
@@ -355,6 +372,10 @@ export class Channel implements AsyncDisposable {
     this.#balancer = undefined;
     this.#refresh();
   }
+}
+
+function tooManyCalls(): GrpcError {
+  return new GrpcError("too many calls wait for the channel", Code.UNAVAILABLE);
 }
 
 function boundsOf(options: ChannelOptions): Bounds {

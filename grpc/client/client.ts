@@ -153,7 +153,7 @@ async function sendAll(
       await call.send(bytes);
       if (call.ended) return;
     }
-    await call.halfClose();
+    call.halfClose();
   } catch (reason) {
     call.cancel(
       reason instanceof GrpcError

@@ -9,6 +9,7 @@ import type { Metadata } from "../metadata.ts";
 import type { Backoff } from "./backoff.ts";
 import type { LoadBalancing } from "./balancer.ts";
 import type { Resolve } from "./resolver.ts";
+import type { RetryOptions } from "./retry.ts";
 
 /** TLS of a channel; all texts are PEM. */
 export interface ChannelTls {
@@ -58,6 +59,11 @@ export interface ChannelOptions {
   readonly idle_timeout_ms?: number;
   /** What `:authority` says. @default the server name of `tls`, or the target's host, and port */
   readonly authority?: string;
+  /**
+   * Which failed calls are sent again. @default none; calls no server began are sent again at once
+   * in any case
+   */
+  readonly retry?: RetryOptions;
   /** Overrides of single bounds. */
   readonly bounds?: Partial<Bounds>;
 }

@@ -25,16 +25,27 @@ export class RequestHeaders {
     this.#metadata = metadata;
   }
 
-  /** The header block of one call. */
+  /**
+   * The header block of one attempt.
+   *
+   * @param previous_attempts how many attempts of the call have failed (gRFC A6)
+   */
   block(
     path: string,
     timeout_ms: number | undefined,
     metadata: Metadata | undefined,
+    previous_attempts: number,
   ): Uint8Array {
     const prefix = this.#prefix(path);
-    if (timeout_ms === undefined && (metadata === undefined || metadata.size === 0)) return prefix;
+    if (
+      timeout_ms === undefined && previous_attempts === 0 &&
+      (metadata === undefined || metadata.size === 0)
+    ) return prefix;
     const rest: number[] = [];
     if (timeout_ms !== undefined) encodeField(rest, "grpc-timeout", formatTimeout(timeout_ms));
+    if (previous_attempts > 0) {
+      encodeField(rest, "grpc-previous-rpc-attempts", `${previous_attempts}`);
+    }
     if (metadata !== undefined) encodeMetadata(rest, metadata);
     const block = new Uint8Array(prefix.length + rest.length);
     block.set(prefix);

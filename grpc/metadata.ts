@@ -125,6 +125,16 @@ export class Metadata {
   }
 
   /**
+   * The bytes of every value of a `-bin` key, in order, whether the peer sent them in one field or in
+   * several; empty when absent.
+   */
+  getAllBinary(key: string): Uint8Array[] {
+    if (!key.toLowerCase().endsWith("-bin")) return [];
+    return this.getAll(key).flatMap((text) => text.split(","))
+      .map((part) => decodeBase64(part.trim()) ?? new Uint8Array(0));
+  }
+
+  /**
    * Replaces every value of a key.
    *
    * @throws TypeError when the key is not a header name, is the protocol's own, or ends in `-bin`,
@@ -146,6 +156,11 @@ export class Metadata {
   setBinary(key: string, value: Uint8Array): this {
     const name = writableKey(key, true);
     return this.delete(name).#append(name, encodeBase64(value));
+  }
+
+  /** Adds a value beside those a `-bin` key already has; throws as {@linkcode set} does. */
+  appendBinary(key: string, value: Uint8Array): this {
+    return this.#append(writableKey(key, true), encodeBase64(value));
   }
 
   /** Removes every value of a key. */

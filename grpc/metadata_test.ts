@@ -28,6 +28,19 @@ Deno.test("metadata refuses what no header can carry, and never shows the value"
   assert.equal(metadata.size, 0);
 });
 
+Deno.test("a binary key may repeat, in one field or in several", () => {
+  const values = [Uint8Array.of(0), new Uint8Array(0), Uint8Array.of(1, 255)];
+  const metadata = new Metadata();
+  for (const value of values) metadata.appendBinary("X-Many-Bin", value);
+  assert.equal(metadata.size, 3);
+  assert.deepEqual(metadata.getAllBinary("x-many-bin"), values);
+  const joined = Metadata.fromFields(["x-many-bin", "AA==,,Af8"]);
+  assert.deepEqual(joined.getAllBinary("x-many-bin"), values);
+  assert.deepEqual(metadata.getAllBinary("x-none-bin"), []);
+  assert.deepEqual(new Metadata().set("x-text", "AA").getAllBinary("x-text"), []);
+  assert.throws(() => metadata.appendBinary("x-text", new Uint8Array()), TypeError);
+});
+
 Deno.test("whatever bytes are set, the same bytes are read", () => {
   fc.assert(fc.property(fc.uint8Array(), (bytes) => {
     const metadata = new Metadata().setBinary("x-bin", bytes);

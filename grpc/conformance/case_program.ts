@@ -14,10 +14,13 @@ export async function runCaseProgram(
   peer: string,
   names: readonly string[],
   timeout_ms: number,
-  command: string,
+  program: { readonly command: string; readonly env?: Record<string, string> },
   args: readonly string[],
 ): Promise<void> {
-  const { text } = await runToEnd(command, args, { signal: AbortSignal.timeout(timeout_ms) });
+  const { text } = await runToEnd(program.command, args, {
+    signal: AbortSignal.timeout(timeout_ms),
+    ...(program.env === undefined ? {} : { env: program.env }),
+  });
   const rest: string[] = [];
   for (const line of text.split("\n")) {
     const said = parseLine(line);

@@ -163,6 +163,11 @@ export class PeerProcess implements AsyncDisposable {
     return await this.#child.status;
   }
 
+  /** Begins the measurement of {@linkcode peakMemoryBytes} anew (Linux, proc(5) "clear_refs"). */
+  async resetPeakMemory(): Promise<void> {
+    await Deno.writeTextFile(`/proc/${this.pid}/clear_refs`, "5");
+  }
+
   /** Largest resident set so far, in bytes (Linux). */
   async peakMemoryBytes(): Promise<number> {
     const status = await Deno.readTextFile(`/proc/${this.pid}/status`);

@@ -105,7 +105,7 @@ async function weCallGo(report: Report, bin: string, tls: boolean, soak: number)
   report.skip(peer, "pick_first_unary", "grpc-go's service says no server id");
   const names = Object.keys(CASES).filter((name) => !report.has(peer, name));
   const [host, port] = server.first_line.split(":");
-  await runCaseProgram(report, peer, names, CASE_TIMEOUT_MS * 3, Deno.execPath(), [
+  await runCaseProgram(report, peer, names, CASE_TIMEOUT_MS * 3, { command: Deno.execPath() }, [
     "run",
     "--no-prompt",
     "--allow-net=127.0.0.1",

@@ -8,7 +8,8 @@
 import { getUint32 } from "./http2/frames.ts";
 import { MESSAGE_PREFIX_BYTES } from "./http2/sender.ts";
 
-const FIRST_CAPACITY_BYTES = 1024;
+/** Least size of a piece of memory: small messages of one stream share it. */
+const CHUNK_BYTES = 2048;
 
 /** What stands at the head of the buffered data. */
 export type Head =
@@ -27,13 +28,18 @@ export type Head =
 
 /**
  * Buffers received data and cuts messages out of it. Memory grows with what was received, never
- * with what a length prefix promises.
+ * with what a length prefix promises. Data is copied once, and once more only when its message came
+ * in several pieces: memory that was handed out is never written again.
  */
 export class MessageReader {
   readonly #message_bytes_max: number;
-  #bytes: Uint8Array<ArrayBuffer> = new Uint8Array(0);
+  /** Oldest first; all but the last are full. */
+  #chunks: Uint8Array<ArrayBuffer>[] = [];
+  /** Bytes taken of the first chunk. */
   #start = 0;
+  /** Bytes filled of the last chunk. */
   #end = 0;
+  #buffered_bytes = 0;
 
   constructor(message_bytes_max: number) {
     this.#message_bytes_max = message_bytes_max;
@@ -41,62 +47,105 @@ export class MessageReader {
 
   /** Bytes received and not yet taken. */
   get bufferedBytes(): number {
-    return this.#end - this.#start;
+    return this.#buffered_bytes;
   }
 
   /** Copies `bytes[start, end)` behind what is buffered. */
   append(bytes: Uint8Array, start: number, end: number): void {
-    const count = end - start;
-    if (count === 0) return;
-    if (this.#end + count > this.#bytes.length) this.#makeRoom(count);
-    this.#bytes.set(bytes.subarray(start, end), this.#end);
-    this.#end += count;
+    this.#buffered_bytes += end - start;
+    const last = this.#chunks[this.#chunks.length - 1];
+    if (last !== undefined) {
+      const count = Math.min(end - start, last.length - this.#end);
+      last.set(bytes.subarray(start, start + count), this.#end);
+      this.#end += count;
+      start += count;
+    }
+    if (start === end) return;
+    const chunk = new Uint8Array(Math.max(CHUNK_BYTES, end - start));
+    chunk.set(bytes.subarray(start, end));
+    this.#chunks.push(chunk);
+    this.#end = end - start;
   }
 
   /** What stands at the head. */
   head(): Head {
-    const buffered = this.bufferedBytes;
-    if (buffered === 0) return "empty";
-    const flag = this.#bytes[this.#start] ?? 0;
+    if (this.#buffered_bytes === 0) return "empty";
+    const flag = this.#byte(0);
     if (flag > 1) return "bad_flag";
     if (flag === 1) return "compressed";
-    if (buffered < MESSAGE_PREFIX_BYTES) return "partial";
-    const length = getUint32(this.#bytes, this.#start + 1);
+    if (this.#buffered_bytes < MESSAGE_PREFIX_BYTES) return "partial";
+    const length = this.#length();
     if (length > this.#message_bytes_max) return "too_long";
-    return buffered >= MESSAGE_PREFIX_BYTES + length ? "message" : "partial";
+    return this.#buffered_bytes >= MESSAGE_PREFIX_BYTES + length ? "message" : "partial";
   }
 
-  /** Takes the message at the head, as a copy; only when {@linkcode head} is `message`. */
+  /**
+   * Takes the message at the head; only when {@linkcode head} is `message`. It may share its memory
+   * with messages of the same stream, and with nothing else.
+   */
   take(): Uint8Array<ArrayBuffer> {
-    const from = this.#start + MESSAGE_PREFIX_BYTES;
-    const to = from + getUint32(this.#bytes, this.#start + 1);
-    const message = this.#bytes.slice(from, to);
-    this.#start = to;
-    if (this.#start === this.#end) this.clear();
+    const length = this.#length();
+    this.#skip(MESSAGE_PREFIX_BYTES);
+    const first = this.#chunks[0];
+    if (first !== undefined && this.#start + length <= first.length) {
+      const message = first.subarray(this.#start, this.#start + length);
+      this.#skip(length);
+      return message;
+    }
+    const message = new Uint8Array(length);
+    for (let filled = 0; filled < length;) {
+      const chunk = this.#chunks[0] ?? new Uint8Array(0);
+      const count = Math.min(chunk.length - this.#start, length - filled);
+      message.set(chunk.subarray(this.#start, this.#start + count), filled);
+      filled += count;
+      this.#skip(count);
+    }
     return message;
   }
 
   /** Drops everything. */
   clear(): void {
+    this.#chunks = [];
     this.#start = 0;
     this.#end = 0;
-    if (this.#bytes.length > 4 * FIRST_CAPACITY_BYTES) this.#bytes = new Uint8Array(0);
+    this.#buffered_bytes = 0;
   }
 
-  #makeRoom(count: number): void {
-    const buffered = this.bufferedBytes;
-    const needed = buffered + count;
-    if (needed <= this.#bytes.length / 2) {
-      this.#bytes.copyWithin(0, this.#start, this.#end);
-    } else {
-      const grown = new Uint8Array(
-        Math.max(FIRST_CAPACITY_BYTES, this.#bytes.length * 2, needed),
-      );
-      grown.set(this.#bytes.subarray(this.#start, this.#end));
-      this.#bytes = grown;
+  /** The byte so far behind the head, which must be there. */
+  #byte(index: number): number {
+    let position = this.#start + index;
+    let at = 0;
+    let chunk = this.#chunks[0];
+    while (chunk !== undefined && position >= chunk.length) {
+      position -= chunk.length;
+      chunk = this.#chunks[++at];
     }
-    this.#start = 0;
-    this.#end = buffered;
+    return chunk?.[position] ?? 0;
+  }
+
+  /** What the prefix at the head promises; the prefix must be whole. */
+  #length(): number {
+    const first = this.#chunks[0];
+    if (first !== undefined && this.#start + MESSAGE_PREFIX_BYTES <= first.length) {
+      return getUint32(first, this.#start + 1);
+    }
+    return ((this.#byte(1) << 24) | (this.#byte(2) << 16) | (this.#byte(3) << 8) |
+      this.#byte(4)) >>> 0;
+  }
+
+  /** Moves the head on by what is there, and drops chunks that were used up. */
+  #skip(count: number): void {
+    this.#buffered_bytes -= count;
+    this.#start += count;
+    for (
+      let first = this.#chunks[0];
+      first !== undefined && this.#start >= first.length;
+      first = this.#chunks[0]
+    ) {
+      this.#start -= first.length;
+      this.#chunks.shift();
+      if (this.#chunks.length === 0) this.#end = 0;
+    }
   }
 }
 

@@ -4,11 +4,17 @@ import { isSingleMessage, MessageReader } from "./message_framing.ts";
 import { concat, prefixed } from "./testing/raw_peer.ts";
 
 Deno.test("messages are the same wherever their bytes are split", () => {
-  const messages = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 8 });
-  const sizes = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 });
+  const messages = fc.array(
+    fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.uint8Array({ minLength: 1000, maxLength: 9000 })),
+    { maxLength: 8 },
+  );
+  const sizes = fc.array(
+    fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 5000 })),
+    { minLength: 1, maxLength: 20 },
+  );
   fc.assert(fc.property(messages, sizes, fc.boolean(), (expected, pieces, eager) => {
     const bytes = concat(...expected.map((message) => prefixed(message)));
-    const reader = new MessageReader(1000);
+    const reader = new MessageReader(9000);
     const seen: Uint8Array[] = [];
     const drain = () => {
       while (reader.head() === "message") seen.push(reader.take());

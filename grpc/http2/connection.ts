@@ -60,6 +60,7 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
 
   /** Looks at every timeout; called at a steady pace by the owner. */
   sweep(now_ms: number): void {
+    this.output.trim();
     try {
       this.#watchdog.sweep(now_ms);
     } catch (reason) {

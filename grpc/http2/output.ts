@@ -10,7 +10,7 @@ import type { Transport } from "./transport.ts";
 
 const INITIAL_BYTES = 16 * 1024;
 /** A buffer grown beyond this is given back to the collector once it is written. */
-const KEPT_BYTES = 128 * 1024;
+const KEPT_BYTES = 1024 * 1024;
 
 /** The outgoing half of a connection. */
 export class Output {
@@ -25,6 +25,7 @@ export class Output {
   readonly #onFailure: (reason: unknown) => void;
   #spare: Uint8Array<ArrayBuffer> | undefined;
   #in_flight_bytes = 0;
+  #trimmed_at = 0;
   #writing = false;
   #scheduled = false;
   #held = false;
@@ -98,6 +99,18 @@ export class Output {
   whenIdle(): Promise<void> {
     if (this.#closed || (this.length === 0 && !this.#writing)) return Promise.resolve();
     return new Promise((resolve) => this.#idle_waiters.push(resolve));
+  }
+
+  /**
+   * Gives back buffers that have grown, once nothing was written since the last time; called at a
+   * steady pace.
+   */
+  trim(): void {
+    const idle = this.progress === this.#trimmed_at && this.length === 0 && !this.#writing;
+    this.#trimmed_at = this.progress;
+    if (!idle) return;
+    this.#spare = undefined;
+    if (this.bytes.length > INITIAL_BYTES) this.bytes = new Uint8Array(INITIAL_BYTES);
   }
 
   /** Drops what waits and writes nothing any more. */

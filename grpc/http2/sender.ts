@@ -74,7 +74,8 @@ export class Sender {
   }
 
   /**
-   * Sends one message with its prefix, now or as window and socket allow.
+   * Sends one message with its prefix, now or as window and socket allow. Its bytes must not change
+   * any more: those that wait are not copied.
    *
    * @returns whether it left at once; otherwise `stream.onSent` is called when it has
    */
@@ -98,12 +99,9 @@ export class Sender {
       if (end_stream) this.#ended(stream);
       return true;
     }
-    const framed = new Uint8Array(total);
-    putUint32(framed, 1, message.length);
-    framed.set(message, MESSAGE_PREFIX_BYTES);
-    stream.pending = framed;
-    stream.pending_offset = 0;
-    this.#pending_bytes += total;
+    stream.pending = message;
+    stream.pending_offset = -MESSAGE_PREFIX_BYTES;
+    this.#pending_bytes += message.length;
     if (end_stream) stream.after_pending = "end_stream";
     this.#ready.add(stream);
     this.pump();
@@ -230,8 +228,7 @@ export class Sender {
     stream.send_window -= count;
     stream.sent_bytes += count;
     if (last || count >= 1024) this.#window_updates.earn(2);
-    const chunk = pending.subarray(stream.pending_offset, end);
-    this.#output.frame(FrameType.DATA, flags, stream.id, chunk);
+    this.#putData(stream.id, flags, pending, stream.pending_offset, end);
     if (!last) {
       stream.pending_offset = end;
       if (stream.send_window > 0) this.#ready.add(stream);
@@ -243,6 +240,20 @@ export class Sender {
     if (after instanceof Uint8Array) this.sendHeaders(stream, after, true);
     else if (end_stream) this.#ended(stream);
     stream.onSent();
+  }
+
+  /** Appends a DATA frame; positions below zero are those of the prefix. */
+  #putData(stream_id: number, flags: number, message: Uint8Array, from: number, to: number): void {
+    const count = to - from;
+    const offset = this.#output.reserve(FRAME_HEADER_BYTES + count);
+    const { bytes } = this.#output;
+    putFrameHeader(bytes, offset, count, FrameType.DATA, flags, stream_id);
+    const origin = offset + FRAME_HEADER_BYTES - from;
+    for (let position = from; position < Math.min(to, 0); position++) {
+      const shift = -8 * (position + 1); // The last four of five are the length, the first is 0.
+      bytes[origin + position] = shift > 24 ? 0 : message.length >>> shift;
+    }
+    if (to > 0) bytes.set(message.subarray(Math.max(from, 0), to), origin + Math.max(from, 0));
   }
 
   #dropPending(stream: Http2Stream): void {

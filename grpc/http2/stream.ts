@@ -33,8 +33,9 @@ export abstract class Http2Stream {
   /** Bytes used by us and not yet given back to the peer. */
   receive_unacknowledged = 0;
 
-  /** A framed message that waits for window or socket. At most one: writers wait for it. */
+  /** A message that waits for window or socket. At most one: writers wait for it. */
   pending: Uint8Array | undefined;
+  /** How much of it has left; negative while some of its prefix has not. */
   pending_offset = 0;
   /** What follows {@linkcode pending}: nothing yet, END_STREAM on its last frame, or trailers. */
   after_pending: "nothing" | "end_stream" | Uint8Array = "nothing";

@@ -30,13 +30,13 @@ export interface CallOwner extends RequestBuffers {
   /** What the peer announced; `header_list_bytes` is the largest header list it reads. */
   readonly peer: { readonly initial_window_bytes: number; readonly header_list_bytes: number };
   readonly sender: {
-    /** Bytes of messages that wait for the peer. */
-    readonly pendingBytes: number;
     /** Sends one message; false when it waits, and `call.onSent` is called when it has left. */
     sendMessage(call: ServerCall, bytes: Uint8Array, end_stream: boolean): boolean;
     /** Drops what the call still had to send. */
     forget(call: ServerCall): void;
   };
+  /** Whether so many bytes more may wait for the peer. */
+  hasRoom(bytes: number): boolean;
   /** Sends the response's headers, before any message; not called for a response that has none. */
   sendHeaders(call: ServerCall, metadata: Metadata | undefined): void;
   /** Ends the response with OK; headers were sent. */
@@ -134,7 +134,7 @@ export class ServerCall extends ServerCallContext {
     }
     if (this.#requests !== undefined) {
       const problem = this.#bodyOf().receiveStreamed(bytes, start, end);
-      if (problem !== undefined) return this.#refuseFor(problem);
+      if (problem !== undefined) return this.refuse(problem);
       return this.#requests.wake();
     }
     const { receive_message_bytes } = this.#owner.bounds;
@@ -147,7 +147,7 @@ export class ServerCall extends ServerCallContext {
       return;
     }
     const problem = this.#bodyOf().receiveSingle(bytes, start, end);
-    if (problem !== undefined) return this.#refuseFor(problem);
+    if (problem !== undefined) return this.refuse(problem);
     if (end_stream) this.#onRequestEnd();
     else this.#armDeadline();
   }
@@ -171,7 +171,7 @@ export class ServerCall extends ServerCallContext {
     this.#awaited_since_ms ??= now_ms;
     if (now_ms - this.#awaited_since_ms < this.#owner.bounds.request_timeout_ms) return;
     const text = "the request did not arrive in full";
-    this.#refuseFor({ refusal: "request_timeout", code: Code.DEADLINE_EXCEEDED, text });
+    this.refuse({ refusal: "request_timeout", code: Code.DEADLINE_EXCEEDED, text });
   }
 
   // Requests
@@ -191,7 +191,7 @@ export class ServerCall extends ServerCallContext {
   /** END_STREAM of a request that is one message. */
   #onRequestEnd(): void {
     const taken = this.#bodyOf().takeSingle();
-    if (!(taken instanceof Uint8Array)) return this.#refuseFor(taken);
+    if (!(taken instanceof Uint8Array)) return this.refuse(taken);
     this.#message = taken;
     if (this.#gate === "open") this.#runSingle();
   }
@@ -201,7 +201,7 @@ export class ServerCall extends ServerCallContext {
     const next = this.#bodyOf().next(this.remote_ended);
     if (next === "end" || next === "wait") return next;
     if (!(next instanceof Uint8Array)) {
-      this.#refuseFor(next);
+      this.refuse(next);
       return "wait";
     }
     const decoded = this.#decode(next);
@@ -307,9 +307,9 @@ export class ServerCall extends ServerCallContext {
 
   #encode(message: unknown): Uint8Array {
     const bytes = this.route.encode(message);
-    const { send_message_bytes: limit, connection_pending_bytes } = this.#owner.bounds;
+    const { send_message_bytes: limit } = this.#owner.bounds;
     if (bytes.length <= limit) {
-      if (this.#owner.sender.pendingBytes + bytes.length <= connection_pending_bytes) return bytes;
+      if (this.#owner.hasRoom(bytes.length)) return bytes;
       this.#owner.onRefused("pending_bytes");
       const text = "too many bytes wait for the caller to read them: read faster";
       throw new GrpcError(text, Code.RESOURCE_EXHAUSTED);
@@ -396,7 +396,8 @@ export class ServerCall extends ServerCallContext {
     this.#fail(reason);
   }
 
-  #refuseFor({ refusal, code, text }: RequestProblem): void {
+  /** Ends the call because its request cannot be served; the handler, if it runs, hears of it. */
+  refuse({ refusal, code, text }: RequestProblem): void {
     if (this.#ended) return;
     this.#owner.onRefused(refusal);
     this.#failWith(new GrpcError(text, code), true);

@@ -5,7 +5,7 @@
  * @module
  */
 
-import type { Bounds, Refusal } from "../bounds.ts";
+import type { Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { encodeBlock } from "../hpack/encoder.ts";
@@ -17,6 +17,7 @@ import type { Transport } from "../http2/transport.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
 import { HeadCache } from "../http2/head_cache.ts";
+import { countEnded, countRefused, countStarted, type ServerShare } from "./accounting.ts";
 import { type CallOwner, ServerCall } from "./call.ts";
 import { RefusedStream } from "./refused_stream.ts";
 import { parseRequestHead, type RequestHead } from "./request_head.ts";
@@ -28,17 +29,6 @@ import {
   responseHeaders,
   type StatusLimits,
 } from "./response.ts";
-import type { Route } from "./route.ts";
-import type { ServerCounters } from "./stats.ts";
-import type { ServerEvent } from "./types.ts";
-
-/** What the connections of one server share. */
-export interface ConnectionShare {
-  readonly bounds: Bounds;
-  readonly routes: ReadonlyMap<string, Route>;
-  readonly counters: ServerCounters;
-  readonly emit: ((event: ServerEvent) => void) | undefined;
-}
 
 /** A stream a client opened. */
 type ServerStream = ServerCall | RefusedStream;
@@ -51,7 +41,7 @@ const NO_BYTES = new Uint8Array(0);
 /** One accepted connection. */
 export class ServerConnection extends Http2Connection<ServerStream> implements CallOwner {
   readonly peerInfo: Peer;
-  readonly #share: ConnectionShare;
+  readonly #share: ServerShare;
   readonly #heads: HeadCache<RequestHead>;
   /** Calls whose stream is gone and whose handler still works: they keep their place. */
   readonly #orphans = new Set<ServerCall>();
@@ -66,7 +56,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   constructor(
     transport: Transport,
     peer: Peer,
-    share: ConnectionShare,
+    share: ServerShare,
     onGone: (connection: ServerConnection) => void,
   ) {
     super("server", transport, share.bounds);
@@ -113,9 +103,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     if (head.kind !== "call") return this.#refuseHead(stream_id, head, end_stream);
     const call = new ServerCall(this, stream_id, head);
     this.add(call);
-    this.#share.counters.calls_started++;
-    this.#share.counters.calls_open++;
-    if (this.#share.emit !== undefined) call.started_ms = performance.now();
+    countStarted(this.#share, call);
     call.start(end_stream);
   }
 
@@ -232,6 +220,10 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     };
   }
 
+  hasRoom(bytes: number): boolean {
+    return this.sender.pendingBytes + bytes <= this.bounds.connection_pending_bytes;
+  }
+
   takeBuffer(bytes: number): boolean {
     const { counters } = this.#share;
     if (
@@ -249,17 +241,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   }
 
   onCallEnded(call: ServerCall, code: Code): void {
-    const { counters, emit } = this.#share;
-    counters.calls_open--;
-    if (code === Code.OK) counters.calls_ok++;
-    else counters.calls_failed++;
-    emit?.({
-      type: "call_ended",
-      method: call.method,
-      code,
-      duration_ms: performance.now() - call.started_ms,
-      peer: this.peerInfo,
-    });
+    countEnded(this.#share, call, code, this.peerInfo);
   }
 
   onHandlerStarted(call: ServerCall): void {
@@ -275,8 +257,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   }
 
   override onRefused(refusal: Refusal): void {
-    this.#share.counters.refuse(refusal);
-    this.#share.emit?.({ type: "refused", refusal, peer: this.peerInfo });
+    countRefused(this.#share, refusal, this.peerInfo);
   }
 
   protected override onInternalError(reason: unknown): void {

@@ -91,14 +91,25 @@ export function parseRequestHead(
   if (!CONTENT_TYPE.test(content_type)) {
     return { kind: "http", status: "415", refusal: "content_type", with_body, content_length };
   }
-  return judgeCall({ path: pseudo.path ?? "", timeout, encoding, fields }, routes, content_length);
+  const request = { path: pseudo.path ?? "", timeout: readTimeout(timeout), encoding, fields };
+  return judgeCall(request, routes, content_length);
+}
+
+/** How long a caller waits, or what is wrong with how it says so. */
+export type Timeout = { readonly ms: number } | { readonly problem: string } | undefined;
+
+/** Reads a `grpc-timeout` header, if there is one. */
+export function readTimeout(value: string | undefined): Timeout {
+  if (value === undefined) return undefined;
+  const ms = parseTimeout(value);
+  if (ms !== undefined) return { ms };
+  return { problem: "grpc-timeout is not one to eight digits and a unit (H M S m u n)" };
 }
 
 /** What a request asks for, in whatever protocol it came. */
 export interface CallRequest {
   readonly path: string;
-  /** As `grpc-timeout` writes it. */
-  readonly timeout: string | undefined;
+  readonly timeout: Timeout;
   /** Message encoding, `identity` when none is named. */
   readonly encoding: string;
   /** The whole header list, flat. */
@@ -119,17 +130,15 @@ export function judgeCall(
     const text = "message encoding is not supported: send `identity`";
     return { ...status(path, Code.UNIMPLEMENTED, text, "compression"), accept_encoding: true };
   }
-  const timeout_ms = timeout === undefined ? undefined : parseTimeout(timeout);
-  if (timeout !== undefined && timeout_ms === undefined) {
-    const text = "grpc-timeout is not one to eight digits and a unit (H M S m u n)";
-    return status(path, Code.INVALID_ARGUMENT, text, "malformed_request");
+  if (timeout !== undefined && "problem" in timeout) {
+    return status(path, Code.INVALID_ARGUMENT, timeout.problem, "malformed_request");
   }
   const custom = customFields(fields);
   if (!custom.ok) {
     const text = `metadata \`${custom.name.slice(0, 64)}\` is not base64`;
     return status(path, Code.INVALID_ARGUMENT, text, "malformed_request");
   }
-  return { kind: "call", route, timeout_ms, fields: custom.fields, content_length };
+  return { kind: "call", route, timeout_ms: timeout?.ms, fields: custom.fields, content_length };
 }
 
 function status(path: string, code: Code, text: string, refusal: Refusal): RequestHead & {

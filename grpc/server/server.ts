@@ -8,6 +8,7 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Bounds, SERVER_BOUNDS, withBounds } from "../bounds.ts";
 import type { Transport } from "../http2/transport.ts";
 import type { Peer } from "../peer.ts";
+import { countRefused, type ServerShare } from "./accounting.ts";
 import { ServerConnection } from "./connection.ts";
 import { type Acceptor, bind, type BoundListener, type ListenOptions } from "./listener.ts";
 import { type Route, routesOf } from "./route.ts";
@@ -22,14 +23,43 @@ import type {
 
 const GRACE_MS = 10_000;
 
+/** A way for calls to come in that is no connection of ours; it lives as long as its server. */
+export interface Doorway {
+  /** Whether calls are open: only then is it swept. */
+  readonly busy: boolean;
+  sweep(now_ms: number): void;
+  /** Lets no more calls in; resolves when the last has ended. */
+  drain(): Promise<void>;
+  /** Ends what is still open. */
+  abort(): void;
+}
+
+/** What a doorway gets of its server. */
+export interface DoorwayHost extends ServerShare {
+  /** To be called when a doorway becomes busy. */
+  startSweeping(): void;
+}
+
+/** Opens a doorway of a server; for the rooms of this module. Throws TypeError after shutdown. */
+export let openDoorway: <D extends Doorway>(
+  server: GrpcServer,
+  make: (host: DoorwayHost) => D,
+) => D;
+
 /** Serves gRPC on any number of listeners. */
 export class GrpcServer {
+  static {
+    openDoorway = (server, make) => server.#openDoorway(make);
+  }
+
   readonly #bounds: Bounds;
   readonly #interceptors: readonly Interceptor[];
   readonly #emit: ((event: ServerEvent) => void) | undefined;
   readonly #routes = new Map<string, Route>();
   readonly #counters = new ServerCounters();
+  readonly #share: ServerShare;
   readonly #connections = new Set<ServerConnection>();
+  readonly #doorways = new Set<Doorway>();
   readonly #listeners = new Set<BoundListener>();
   #handshakes = 0;
   #sweeper: ReturnType<typeof setInterval> | undefined;
@@ -50,6 +80,12 @@ export class GrpcServer {
         }
       };
     }
+    this.#share = {
+      bounds: this.#bounds,
+      routes: this.#routes,
+      counters: this.#counters,
+      emit: this.#emit,
+    };
   }
 
   /** Counters since the server was made. */
@@ -107,16 +143,27 @@ export class GrpcServer {
   async #end(grace_ms: number): Promise<void> {
     await Promise.all([...this.#listeners].map((listener) => listener.close()));
     for (const connection of [...this.#connections]) connection.drain();
+    const gone = [...this.#doorways].map((doorway) => doorway.drain());
     if (this.#connections.size > 0) {
-      const gone = new Promise<void>((resolve) => this.#onLastGone = resolve);
+      gone.push(new Promise((resolve) => this.#onLastGone = resolve));
+    }
+    if (gone.length > 0) {
       const abort = setTimeout(() => {
         for (const connection of [...this.#connections]) connection.abort();
+        for (const doorway of this.#doorways) doorway.abort();
       }, grace_ms);
       this.#startSweeping();
-      await gone;
+      await Promise.all(gone);
       clearTimeout(abort);
     }
     this.#stopSweeping();
+  }
+
+  #openDoorway<D extends Doorway>(make: (host: DoorwayHost) => D): D {
+    if (this.#shutdown !== undefined) throw new TypeError("the server is shut down");
+    const doorway = make({ ...this.#share, startSweeping: () => this.#startSweeping() });
+    this.#doorways.add(doorway);
+    return doorway;
   }
 
   #acceptor(): Acceptor {
@@ -142,19 +189,17 @@ export class GrpcServer {
   }
 
   #refuse(refusal: "connections" | "tls_handshake" | "handshake_timeout", peer: Peer): void {
-    this.#counters.refuse(refusal);
-    this.#emit?.({ type: "refused", refusal, peer });
+    countRefused(this.#share, refusal, peer);
   }
 
   #onConnection(transport: Transport, peer: Peer): void {
     this.#handshakes--;
-    const share = {
-      bounds: this.#bounds,
-      routes: this.#routes,
-      counters: this.#counters,
-      emit: this.#emit,
-    };
-    const connection = new ServerConnection(transport, peer, share, (gone) => this.#onGone(gone));
+    const connection = new ServerConnection(
+      transport,
+      peer,
+      this.#share,
+      (gone) => this.#onGone(gone),
+    );
     this.#connections.add(connection);
     this.#counters.connections_accepted++;
     this.#counters.connections_open++;
@@ -168,13 +213,20 @@ export class GrpcServer {
     this.#counters.connections_open--;
     if (this.#connections.size > 0) return;
     this.#onLastGone?.();
-    if (this.#listeners.size === 0) this.#stopSweeping();
+    if (this.#listeners.size === 0) this.#stopIfQuiet();
+  }
+
+  #stopIfQuiet(): void {
+    for (const doorway of this.#doorways) if (doorway.busy) return;
+    this.#stopSweeping();
   }
 
   #startSweeping(): void {
     this.#sweeper ??= setInterval(() => {
       const now_ms = performance.now();
       for (const connection of [...this.#connections]) connection.sweep(now_ms);
+      for (const doorway of this.#doorways) doorway.sweep(now_ms);
+      if (this.#listeners.size === 0 && this.#connections.size === 0) this.#stopIfQuiet();
     }, this.#bounds.sweep_interval_ms);
   }
 

@@ -6,70 +6,25 @@
  * @module
  */
 
-import type { Bounds, Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import type { AbortOrigin } from "../http2/stream.ts";
 import { isSingleMessage } from "../message_framing.ts";
-import type { Metadata } from "../metadata.ts";
 import { MessageStream, type Pulled } from "../message_stream.ts";
-import type { Peer } from "../peer.ts";
 import { DeadlineTimer } from "../timeout.ts";
-import { type CallHead, ServerCallContext } from "./call_context.ts";
-import { RequestBody, type RequestBuffers, type RequestProblem } from "./request_body.ts";
-import { checkMetadataSize } from "./response.ts";
-
-/**
- * What carries a call: a connection of ours, or one exchange of a web handler. The call decides;
- * its owner turns the decisions into what its protocol sends.
- */
-export interface CallOwner extends RequestBuffers {
-  readonly bounds: Bounds;
-  readonly peerInfo: Peer;
-  /** What the peer announced; `header_list_bytes` is the largest header list it reads. */
-  readonly peer: { readonly initial_window_bytes: number; readonly header_list_bytes: number };
-  readonly sender: {
-    /** Sends one message; false when it waits, and `call.onSent` is called when it has left. */
-    sendMessage(call: ServerCall, bytes: Uint8Array, end_stream: boolean): boolean;
-    /** Drops what the call still had to send. */
-    forget(call: ServerCall): void;
-  };
-  /** Whether so many bytes more may wait for the peer. */
-  hasRoom(bytes: number): boolean;
-  /** Sends the response's headers, before any message; not called for a response that has none. */
-  sendHeaders(call: ServerCall, metadata: Metadata | undefined): void;
-  /** Ends the response with OK; headers were sent. */
-  sendOk(call: ServerCall, trailers: Metadata | undefined): void;
-  /** Ends the response with an error; `only` when no headers were sent. */
-  sendError(
-    call: ServerCall,
-    error: GrpcError,
-    trailers: Metadata | undefined,
-    only: boolean,
-  ): void;
-  /** Lets the peer send so many bytes more. */
-  giveCredit(call: ServerCall, bytes: number): void;
-  /** Ends a call whose peer broke the protocol, without an answer. */
-  violate(call: ServerCall, code: ErrorCode, refusal: Refusal): void;
-  onRefused(refusal: Refusal): void;
-  onCallEnded(call: ServerCall, code: Code): void;
-  /** An asynchronous handler of a call began or ended. */
-  onHandlerStarted(call: ServerCall): void;
-  onHandlerSettled(call: ServerCall): void;
-  onHandlerFailed(method: string, reason: unknown): void;
-}
+import { RequestBody } from "./request_body.ts";
+import { RespondingCall } from "./responding_call.ts";
 
 const CALL_HAS_ENDED = new GrpcError("the call has ended", Code.CANCELLED);
 
 /** One call. */
-export class ServerCall extends ServerCallContext {
+export class ServerCall extends RespondingCall {
   /** `performance.now()` at the headers, when somebody listens to events. */
   started_ms = 0;
   /** The handler has begun asynchronous work that has not ended. */
   handler_running = false;
 
-  readonly #owner: CallOwner;
   #body: RequestBody | undefined;
   #requests: MessageStream | undefined;
   #received_bytes = 0;
@@ -77,20 +32,10 @@ export class ServerCall extends ServerCallContext {
   #gate: "open" | "waiting" = "open";
   #message: Uint8Array | undefined;
   #timer: DeadlineTimer | undefined;
-  #ended = false;
-  #headers_sent = false;
-  #wakeSender: (() => void) | undefined;
-
-  constructor(owner: CallOwner, id: number, head: CallHead) {
-    const { initial_window_bytes } = owner.peer;
-    super(head, owner.peerInfo, initial_window_bytes, owner.bounds.stream_window_bytes);
-    this.id = id;
-    this.#owner = owner;
-  }
 
   /** Whether a single request message is still awaited, and nothing else happens. */
   get awaitingRequest(): boolean {
-    return !this.remote_ended && !this.#ended && this.#requests === undefined;
+    return !this.remote_ended && !this.ended && this.#requests === undefined;
   }
 
   // Life
@@ -105,7 +50,7 @@ export class ServerCall extends ServerCallContext {
       } catch (reason) {
         return this.#refuse(reason);
       }
-      if (this.#ended) return;
+      if (this.ended) return;
       if (waiting instanceof Promise) {
         this.#gate = "waiting";
         this.#handlerStarted();
@@ -117,7 +62,7 @@ export class ServerCall extends ServerCallContext {
     if (kind === "client_streaming" || kind === "bidi_streaming") {
       this.#requests = new MessageStream(
         () => this.#nextRequest(),
-        () => this.abort_reason ?? (this.#ended ? CALL_HAS_ENDED : undefined),
+        () => this.abort_reason ?? (this.ended ? CALL_HAS_ENDED : undefined),
       );
       this.#armDeadline();
       if (this.#gate === "open") this.#runStreaming(this.#requests);
@@ -127,17 +72,17 @@ export class ServerCall extends ServerCallContext {
   }
 
   onData(bytes: Uint8Array, start: number, end: number, end_stream: boolean): void {
-    if (this.#ended) return; // Answered already; the answer waits for the window.
+    if (this.ended) return; // Answered already; the answer waits for the window.
     this.#received_bytes += end - start;
     if (end_stream && this.#contentLengthBroken()) {
-      return this.#owner.violate(this, ErrorCode.PROTOCOL_ERROR, "malformed_request");
+      return this.owner.violate(this, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
     if (this.#requests !== undefined) {
       const problem = this.#bodyOf().receiveStreamed(bytes, start, end);
       if (problem !== undefined) return this.refuse(problem);
       return this.#requests.wake();
     }
-    const { receive_message_bytes } = this.#owner.bounds;
+    const { receive_message_bytes } = this.owner.bounds;
     if (
       end_stream && this.#body === undefined &&
       isSingleMessage(bytes, start, end, receive_message_bytes)
@@ -152,24 +97,19 @@ export class ServerCall extends ServerCallContext {
     else this.#armDeadline();
   }
 
-  onSent(): void {
-    this.#wakeSender?.();
-    this.#wakeSender = undefined;
-  }
-
   onAborted(origin: AbortOrigin, code: number, text: string): void {
     const cancelled = origin === "peer" && code === ErrorCode.CANCEL;
     const error = origin === "connection"
       ? new GrpcError(text, Code.UNAVAILABLE)
       : new GrpcError(cancelled ? "the call was cancelled" : text, Code.CANCELLED);
-    this.#end(error.code, error);
+    this.end(error.code, error);
   }
 
   /** Ends the call when its single request message takes too long; called at a steady pace. */
   checkRequestTimeout(now_ms: number): void {
     this.#armDeadline();
     this.#awaited_since_ms ??= now_ms;
-    if (now_ms - this.#awaited_since_ms < this.#owner.bounds.request_timeout_ms) return;
+    if (now_ms - this.#awaited_since_ms < this.owner.bounds.request_timeout_ms) return;
     const text = "the request did not arrive in full";
     this.refuse({ refusal: "request_timeout", code: Code.DEADLINE_EXCEEDED, text });
   }
@@ -183,8 +123,8 @@ export class ServerCall extends ServerCallContext {
 
   #bodyOf(): RequestBody {
     return this.#body ??= new RequestBody(
-      this.#owner,
-      (bytes) => this.#owner.giveCredit(this, bytes),
+      this.owner,
+      (bytes) => this.owner.giveCredit(this, bytes),
     );
   }
 
@@ -213,12 +153,12 @@ export class ServerCall extends ServerCallContext {
       return { ok: true, message: this.route.decode(bytes) };
     } catch (reason) {
       if (reason instanceof GrpcError) {
-        this.#fail(reason);
+        this.fail(reason);
         return { ok: false };
       }
       // INTERNAL, as the reference's library answers; the contract says nothing more exact.
       const text = reason instanceof Error ? reason.message : "not a message";
-      this.#fail(new GrpcError(`failed to decode request: ${text}`, Code.INTERNAL));
+      this.fail(new GrpcError(`failed to decode request: ${text}`, Code.INTERNAL));
       return { ok: false };
     }
   }
@@ -229,7 +169,7 @@ export class ServerCall extends ServerCallContext {
     try {
       await first;
       for (let index = from; index < this.route.interceptors.length; index++) {
-        if (!this.#ended) await this.route.interceptors[index]?.(this);
+        if (!this.ended) await this.route.interceptors[index]?.(this);
       }
     } catch (reason) {
       this.#handlerSettled();
@@ -237,17 +177,22 @@ export class ServerCall extends ServerCallContext {
     }
     this.#handlerSettled();
     this.#gate = "open";
-    if (this.#ended) return;
+    if (this.ended) return;
     if (this.#requests !== undefined) this.#runStreaming(this.#requests);
     else if (this.#message !== undefined) this.#runSingle();
     else this.#armDeadline();
+  }
+
+  #refuse(reason: unknown): void {
+    this.owner.onRefused("interceptor");
+    this.fail(reason);
   }
 
   #runSingle(): void {
     const bytes = this.#message;
     this.#message = undefined;
     this.#body?.release();
-    if (bytes === undefined || this.#ended) return;
+    if (bytes === undefined || this.ended) return;
     if (this.deadline_ms !== undefined && this.deadline_ms <= Date.now()) {
       return this.#onDeadline();
     }
@@ -262,19 +207,19 @@ export class ServerCall extends ServerCallContext {
     try {
       result = this.route.handle(input, this);
     } catch (reason) {
-      return this.#fail(reason);
+      return this.fail(reason);
     }
-    if (!isPromiseLike(result)) return this.#reply(result);
+    if (!isPromiseLike(result)) return this.reply(result);
     this.#handlerStarted();
     this.#armDeadline();
     result.then(
       (message) => {
         this.#handlerSettled();
-        this.#reply(message);
+        this.reply(message);
       },
       (reason) => {
         this.#handlerSettled();
-        this.#fail(reason);
+        this.fail(reason);
       },
     );
   }
@@ -286,159 +231,58 @@ export class ServerCall extends ServerCallContext {
     try {
       const result = this.route.handle(input, this);
       if (this.route.kind === "client_streaming") {
-        this.#reply(await result);
+        this.reply(await result);
       } else {
         for await (const message of result as AsyncIterable<unknown>) {
-          if (this.#ended) break;
-          const sent = this.#send(message);
+          if (this.ended) break;
+          const sent = this.send(message);
           if (sent !== undefined) await sent;
-          if (this.#ended) break;
+          if (this.ended) break;
         }
-        this.#finish();
+        this.finish();
       }
     } catch (reason) {
-      this.#fail(reason);
+      this.fail(reason);
     } finally {
       this.#handlerSettled();
     }
   }
 
-  // Responses
-
-  #encode(message: unknown): Uint8Array {
-    const bytes = this.route.encode(message);
-    const { send_message_bytes: limit } = this.#owner.bounds;
-    if (bytes.length <= limit) {
-      if (this.#owner.hasRoom(bytes.length)) return bytes;
-      this.#owner.onRefused("pending_bytes");
-      const text = "too many bytes wait for the caller to read them: read faster";
-      throw new GrpcError(text, Code.RESOURCE_EXHAUSTED);
-    }
-    throw new GrpcError(
-      `the response message is larger than ${limit} bytes`,
-      Code.RESOURCE_EXHAUSTED,
-    );
-  }
-
-  /** Answers with one message and OK. */
-  #reply(message: unknown): void {
-    if (this.#ended) return;
-    try {
-      const bytes = this.#encode(message);
-      this.#sendHeaders();
-      this.#owner.sender.sendMessage(this, bytes, false);
-    } catch (reason) {
-      return this.#fail(reason);
-    }
-    this.#finish();
-  }
-
-  /** Sends one of several messages; a promise when the handler has to wait. */
-  #send(message: unknown): Promise<void> | undefined {
-    const bytes = this.#encode(message);
-    this.#sendHeaders();
-    if (this.#owner.sender.sendMessage(this, bytes, false)) return undefined;
-    return new Promise((resolve) => {
-      this.#wakeSender = resolve;
-    });
-  }
-
-  #sendHeaders(): void {
-    if (this.#headers_sent) return;
-    this.#checkMetadata(this.own_headers);
-    this.#headers_sent = true;
-    this.#owner.sendHeaders(this, this.own_headers);
-  }
-
-  #checkMetadata(metadata: Metadata | undefined): void {
-    if (metadata === undefined) return;
-    const { bounds, peer } = this.#owner;
-    checkMetadataSize(metadata, Math.min(bounds.header_list_bytes, peer.header_list_bytes));
-  }
-
-  /** Ends the call with OK. */
-  #finish(): void {
-    if (this.#ended) return;
-    try {
-      this.#checkMetadata(this.own_trailers);
-      this.#sendHeaders();
-    } catch (reason) {
-      return this.#fail(reason);
-    }
-    this.#end(Code.OK, undefined);
-    this.#owner.sendOk(this, this.own_trailers);
-  }
-
-  #fail(reason: unknown): void {
-    if (this.#ended) return;
-    const error = GrpcError.from(reason);
-    if (error !== reason) this.#owner.onHandlerFailed(this.method, reason);
-    this.#failWith(error, false);
-  }
-
-  /** @param abort whether the handler is to hear of it: not when it failed of its own accord */
-  #failWith(error: GrpcError, abort: boolean): void {
-    if (this.#ended) return;
-    try {
-      if (this.own_headers !== undefined && this.own_headers.size > 0) this.#sendHeaders();
-    } catch {
-      // Headers too large to send: the status travels without them.
-    }
-    const only = !this.#headers_sent;
-    this.#headers_sent = true;
-    this.#end(error.code, abort ? error : undefined);
-    // A message still waiting for the window goes first, unless nobody will ever open it.
-    this.#owner.sendError(this, error, this.own_trailers, only);
-  }
-
-  #refuse(reason: unknown): void {
-    this.#owner.onRefused("interceptor");
-    this.#fail(reason);
-  }
-
-  /** Ends the call because its request cannot be served; the handler, if it runs, hears of it. */
-  refuse({ refusal, code, text }: RequestProblem): void {
-    if (this.#ended) return;
-    this.#owner.onRefused(refusal);
-    this.#failWith(new GrpcError(text, code), true);
-  }
-
   // Ends
 
   #armDeadline(): void {
-    if (this.deadline_ms === undefined || this.#timer !== undefined || this.#ended) return;
+    if (this.deadline_ms === undefined || this.#timer !== undefined || this.ended) return;
     this.#timer = new DeadlineTimer(this.deadline_ms, () => this.#onDeadline());
   }
 
   #onDeadline(): void {
-    if (this.#ended) return;
-    this.#owner.onRefused("deadline");
-    this.#owner.sender.forget(this);
-    this.#failWith(new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED), true);
+    if (this.ended) return;
+    this.owner.onRefused("deadline");
+    this.owner.sender.forget(this);
+    this.failWith(new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED), true);
   }
 
   /** Settles the call's state once; frames that tell the peer are the caller's. */
-  #end(code: Code, abort_reason: GrpcError | undefined): void {
-    if (this.#ended) return;
-    this.#ended = true;
+  protected end(code: Code, abort_reason: GrpcError | undefined): void {
+    if (this.ended) return;
+    this.ended = true;
     this.#timer?.clear();
     this.#body?.release();
     this.#message = undefined;
     if (abort_reason !== undefined) this.abort(abort_reason);
     this.#requests?.wake();
-    this.#wakeSender?.();
-    this.#wakeSender = undefined;
-    this.#owner.onCallEnded(this, code);
+    this.onSent();
+    this.owner.onCallEnded(this, code);
   }
 
   #handlerStarted(): void {
     this.handler_running = true;
-    this.#owner.onHandlerStarted(this);
+    this.owner.onHandlerStarted(this);
   }
 
   #handlerSettled(): void {
     this.handler_running = false;
-    this.#owner.onHandlerSettled(this);
+    this.owner.onHandlerSettled(this);
   }
 }
 

@@ -18,7 +18,8 @@ import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
 import { HeadCache } from "../http2/head_cache.ts";
 import { countEnded, countRefused, countStarted, type ServerShare } from "./accounting.ts";
-import { type CallOwner, ServerCall } from "./call.ts";
+import { ServerCall } from "./call.ts";
+import type { CallOwner } from "./call_owner.ts";
 import { RefusedStream } from "./refused_stream.ts";
 import { parseRequestHead, type RequestHead } from "./request_head.ts";
 import {

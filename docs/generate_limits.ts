@@ -47,6 +47,7 @@ const CONSTANTS = [
   "core/audit/sanitize.ts",
   "core/policy/matrix.ts",
   "core/policy/explain/search.ts",
+  "grpc/bounds.ts",
   "grpc/health.ts",
   "cli/files.ts",
 ];

@@ -35,16 +35,25 @@ export type { BoundListener, ListenOptions } from "./server/listener.ts";
 export type { ServerStats } from "./server/stats.ts";
 export { GrpcServer } from "./server/server.ts";
 export { addHealthService, type HealthControl, type ServingStatus } from "./health.ts";
-export { Channel, type ChannelState } from "./client/channel.ts";
+export { Channel } from "./client/channel.ts";
+export type { ChannelState } from "./client/connectivity.ts";
 export {
   type CallOf,
   type Client,
   type ClientCodec,
   type ClientCodecs,
+  type ClientOptions,
   createClient,
 } from "./client/client.ts";
 export type { CallOptions, ChannelOptions, ChannelTls } from "./client/options.ts";
 export type { Backoff } from "./client/backoff.ts";
+export type {
+  ClientHandler,
+  ClientInterceptor,
+  ClientRequest,
+  ClientResponse,
+} from "./client/interceptor.ts";
+export type { CallCredentials, CredentialsContext } from "./client/credentials.ts";
 export type { RetryOptions, RetryPolicy, RetryThrottle } from "./client/retry.ts";
 export type { LoadBalancing } from "./client/balancer.ts";
 export { type NameToResolve, type Resolve, resolveByDns } from "./client/resolver.ts";

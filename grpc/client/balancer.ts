@@ -10,7 +10,10 @@ import type { Subchannel, SubchannelState } from "./subchannel.ts";
 import { type Address, addressText } from "./target.ts";
 
 /** How calls are spread: over one connection, or over one to each address. */
-export type LoadBalancing = "pick_first" | "round_robin";
+export type LoadBalancing = (typeof LOAD_BALANCING)[number];
+
+/** The names of the policies. */
+export const LOAD_BALANCING = ["pick_first", "round_robin"] as const;
 
 /** What a policy asks of its channel. */
 export interface BalancerHost {

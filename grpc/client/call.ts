@@ -12,6 +12,7 @@ import { ErrorCode } from "../http2/frames.ts";
 import { type AbortOrigin, Http2Stream } from "../http2/stream.ts";
 import { isSingleMessage, MessageReader } from "../message_framing.ts";
 import { MessageStream, type Pulled } from "../message_stream.ts";
+import type { Metadata } from "../metadata.ts";
 import { DeadlineTimer } from "../timeout.ts";
 import type { ClientConnection } from "./connection.ts";
 import type { CallOptions } from "./options.ts";
@@ -82,6 +83,8 @@ export class ClientStream extends Http2Stream {
 export class ClientCall {
   readonly spec: CallSpec;
   readonly deadline_ms: number | undefined;
+  /** What the credentials gave for this attempt; undefined: not yet asked. */
+  authorization: Metadata | undefined;
   readonly #placer: CallPlacer;
   readonly #timer: DeadlineTimer | undefined;
   readonly #onAbort: (() => void) | undefined;
@@ -337,6 +340,7 @@ export class ClientCall {
   #reset(): void {
     this.#reader.clear();
     this.#answered = false;
+    this.authorization = undefined;
     this.#requests?.rewind();
   }
 

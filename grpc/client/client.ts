@@ -21,6 +21,7 @@ import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
 import type { ClientCall } from "./call.ts";
 import type { Channel } from "./channel.ts";
+import { type ClientInterceptor, intercepted, type PlainCall } from "./interceptor.ts";
 import type { CallOptions } from "./options.ts";
 
 /** The call of one method, by its kind. Failures are always GrpcError. */
@@ -67,17 +68,28 @@ interface Method {
 
 type AnyCodec = { encode(message: unknown): Uint8Array; decode(bytes: Uint8Array): unknown };
 
+/** Options of a client. */
+export interface ClientOptions<S extends DescService> {
+  readonly codecs?: ClientCodecs<S>;
+  /** Around every call, inside those of the channel. */
+  readonly interceptors?: readonly ClientInterceptor[];
+}
+
 /** A client of a service on a channel. */
 export function createClient<S extends DescService>(
   service: S,
   channel: Channel,
-  options: { readonly codecs?: ClientCodecs<S> } = {},
+  options: ClientOptions<S> = {},
 ): Client<S> {
+  const interceptors = [...channel.interceptors, ...options.interceptors ?? []];
   const codecs = (options.codecs ?? {}) as Readonly<Record<string, AnyCodec | undefined>>;
   const client: Record<string, unknown> = {};
   for (const desc of service.methods) {
     const method = methodOf(desc, codecs[desc.localName]);
-    client[desc.localName] = callerOf(desc.methodKind, method, channel);
+    const call = callerOf(desc.methodKind, method, channel);
+    client[desc.localName] = interceptors.length === 0
+      ? call
+      : intercepted(desc, call, interceptors);
   }
   return client as Client<S>;
 }
@@ -104,28 +116,28 @@ function methodOf(desc: DescMethod, codec: AnyCodec | undefined): Method {
   };
 }
 
-function callerOf(kind: DescMethod["methodKind"], method: Method, channel: Channel): unknown {
+function callerOf(kind: DescMethod["methodKind"], method: Method, channel: Channel): PlainCall {
   switch (kind) {
     case "unary":
-      return async (request: unknown, options: CallOptions = {}) => {
+      return async (request, options = {}) => {
         const call = channel.call(method.path, method.encode(request), options);
         return method.decode(await call.response());
       };
     case "server_streaming":
-      return (request: unknown, options: CallOptions = {}) =>
+      return (request, options = {}) =>
         lazily(() => channel.call(method.path, method.encode(request), options), method);
     case "client_streaming":
-      return async (requests: AsyncIterable<unknown>, options: CallOptions = {}) => {
+      return async (requests, options = {}) => {
         const call = channel.call(method.path, undefined, options);
         const response = call.response();
-        sendAll(requests, method, channel, call);
+        sendAll(requests as AsyncIterable<unknown>, method, channel, call);
         return method.decode(await response);
       };
     case "bidi_streaming":
-      return (requests: AsyncIterable<unknown>, options: CallOptions = {}) =>
+      return (requests, options = {}) =>
         lazily(() => {
           const call = channel.call(method.path, undefined, options);
-          sendAll(requests, method, channel, call);
+          sendAll(requests as AsyncIterable<unknown>, method, channel, call);
           return call;
         }, method);
   }

@@ -15,6 +15,9 @@ import type { Transport } from "../http2/transport.ts";
 import { type ClientCall, ClientStream } from "./call.ts";
 import { fieldOf } from "./status.ts";
 
+/** Debug data of a GOAWAY for pings (gRFC A8). */
+const TOO_MANY_PINGS = new TextEncoder().encode("too_many_pings");
+
 /** What a connection asks and tells its subchannel. */
 export interface ConnectionListener {
   /** The server's SETTINGS are there: calls may be opened. */
@@ -23,15 +26,19 @@ export interface ConnectionListener {
   onRoom(connection: ClientConnection): void;
   /** No new calls any more; calls already open may finish. */
   onLeaving(connection: ClientConnection): void;
+  /** The server finds our PING too frequent (gRFC A8). */
+  onTooManyPings(): void;
   onClosed(connection: ClientConnection, text: string): void;
+  /** PING while no call is open, too. */
+  readonly permitsPingWithoutCalls: boolean;
 }
 
 /** One connection to a server. */
 export class ClientConnection extends Http2Connection<ClientStream> {
   readonly #listener: ConnectionListener;
   readonly #blocks: HeadCache<DecodedBlock>;
-  /** The server answered a call: the connection was of use. */
-  answered = false;
+  /** The server answered a call, or left while it still meant to. */
+  was_of_use = false;
   #next_stream_id = 1;
   #leaving = false;
 
@@ -45,6 +52,10 @@ export class ClientConnection extends Http2Connection<ClientStream> {
   get hasRoom(): boolean {
     return this.phase === "open" && !this.#leaving &&
       this.streams.size < this.peer.concurrent_streams;
+  }
+
+  override get mayPing(): boolean {
+    return this.streams.size > 0 || this.#listener.permitsPingWithoutCalls;
   }
 
   /** Opens a stream for a call; only when {@linkcode hasRoom}. */
@@ -81,7 +92,7 @@ export class ClientConnection extends Http2Connection<ClientStream> {
       return this.violate(stream, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
     if (isInformational(fields)) return this.chargeControl();
-    this.answered = true;
+    this.was_of_use = true;
     if (end_stream) stream.remote_ended = true;
     stream.onFields(fields, end_stream);
     if (end_stream) this.removeIfDone(stream);
@@ -97,12 +108,23 @@ export class ClientConnection extends Http2Connection<ClientStream> {
   }
 
   /** The server goes away: calls it never began move on, the others finish here. */
-  override onGoaway(last_stream_id: number, code: number): void {
+  override onGoaway(
+    last_stream_id: number,
+    code: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void {
     this.chargeControl();
+    if (code === ErrorCode.ENHANCE_YOUR_CALM && isTooManyPings(bytes.subarray(start, end))) {
+      this.#listener.onTooManyPings();
+    }
     const text = `the server is going away: ${errorCodeName(code)}`;
+    const streams = [...this.streams.values()];
+    if (streams.some((stream) => stream.id <= last_stream_id)) this.was_of_use = true;
     this.leave();
-    for (const stream of [...this.streams.values()]) {
-      if (stream.id <= last_stream_id) continue;
+    for (const stream of streams) {
+      if (stream.id <= last_stream_id || stream.closed) continue;
       this.drop(stream);
       stream.call.onNotBegun(text);
     }
@@ -168,6 +190,11 @@ export class ClientConnection extends Http2Connection<ClientStream> {
       this.closeGently("the connection is no longer needed");
     });
   }
+}
+
+function isTooManyPings(debug: Uint8Array): boolean {
+  return debug.length === TOO_MANY_PINGS.length &&
+    debug.every((byte, index) => byte === TOO_MANY_PINGS[index]);
 }
 
 function isInformational(fields: readonly string[]): boolean {

@@ -7,7 +7,9 @@
 import type { Bounds } from "../bounds.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Backoff } from "./backoff.ts";
-import type { LoadBalancing } from "./balancer.ts";
+import { LOAD_BALANCING, type LoadBalancing } from "./balancer.ts";
+import { type CallCredentials, PLAINTEXT_REFUSAL } from "./credentials.ts";
+import type { ClientInterceptor } from "./interceptor.ts";
 import type { Resolve } from "./resolver.ts";
 import type { RetryOptions } from "./retry.ts";
 
@@ -28,14 +30,26 @@ export interface ChannelOptions {
   readonly tls?: ChannelTls;
   /** Sent with every call, before the call's own. */
   readonly metadata?: Metadata;
+  /** Around every call of every client, the first outermost. */
+  readonly interceptors?: readonly ClientInterceptor[];
+  /** Asked for with every call, before the call's own; needs `tls`. */
+  readonly credentials?: CallCredentials;
+  /** Lets credentials travel without TLS, for anyone on the way to read. @default false */
+  readonly allow_plaintext_credentials?: boolean;
   /** @default 4 MiB */
   readonly max_receive_message_bytes?: number;
   /** @default 4 MiB */
   readonly max_send_message_bytes?: number;
-  /** Silence after which the server is asked for a sign of life. @default off */
+  /**
+   * Silence after which the server is asked for a sign of life (gRFC A8). Servers other than this
+   * module's may end the connection when it is below 5 minutes; the interval then doubles.
+   * @default off
+   */
   readonly keepalive_interval_ms?: number;
   /** @default 20 s */
   readonly keepalive_timeout_ms?: number;
+  /** Asks while no call is open, too. @default false */
+  readonly keepalive_permit_without_calls?: boolean;
   /**
    * From the first packet to the server's SETTINGS; after failures at least as long as the backoff
    * they cost. @default 5 s
@@ -79,8 +93,48 @@ export interface CallOptions {
   readonly wait_for_ready?: boolean;
   readonly signal?: AbortSignal;
   readonly metadata?: Metadata;
+  /** Asked for before each attempt; needs a channel with `tls`. */
+  readonly credentials?: CallCredentials;
   /** Called with the response headers. */
   readonly onHeaders?: (metadata: Metadata) => void;
   /** Called with the trailers, whatever the status. */
   readonly onTrailers?: (metadata: Metadata) => void;
+}
+
+const AUTHORITY = /^[\x21-\x7e]+$/;
+
+/**
+ * @param over_unix whether the target is, or lists, a Unix socket
+ * @throws TypeError when options contradict each other or the target
+ * @throws RangeError when a time is no time
+ */
+export function checkOptions(options: ChannelOptions, over_unix: boolean): void {
+  const { tls, authority, load_balancing, backoff, credentials } = options;
+  if ((tls?.cert === undefined) !== (tls?.key === undefined)) {
+    throw new TypeError("tls has one of `cert` and `key`: give both or neither");
+  }
+  if (tls !== undefined && over_unix) {
+    throw new TypeError("tls over a Unix socket is not supported: leave `tls` out");
+  }
+  if (load_balancing !== undefined && !LOAD_BALANCING.includes(load_balancing)) {
+    throw new TypeError(
+      `load_balancing is \`${load_balancing}\`: expected \`pick_first\` or \`round_robin\``,
+    );
+  }
+  if (authority !== undefined && !AUTHORITY.test(authority)) {
+    throw new TypeError(`authority \`${authority}\` is no host with an optional port`);
+  }
+  if (credentials !== undefined && tls === undefined && !options.allow_plaintext_credentials) {
+    throw new TypeError(PLAINTEXT_REFUSAL);
+  }
+  checkTime("connect_timeout_ms", options.connect_timeout_ms);
+  checkTime("resolve_interval_ms", options.resolve_interval_ms);
+  checkTime("idle_timeout_ms", options.idle_timeout_ms);
+  checkTime("backoff.initial_ms", backoff?.initial_ms);
+  checkTime("backoff.max_ms", backoff?.max_ms);
+}
+
+function checkTime(name: string, value: number | undefined): void {
+  if (value === undefined || (typeof value === "number" && value >= 0)) return;
+  throw new RangeError(`\`${name}\` is \`${value}\`: expected milliseconds of at least 0`);
 }

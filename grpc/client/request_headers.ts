@@ -28,17 +28,19 @@ export class RequestHeaders {
   /**
    * The header block of one attempt.
    *
+   * @param authorization what the call's credentials gave
    * @param previous_attempts how many attempts of the call have failed (gRFC A6)
    */
   block(
     path: string,
     timeout_ms: number | undefined,
     metadata: Metadata | undefined,
+    authorization: Metadata | undefined,
     previous_attempts: number,
   ): Uint8Array {
     const prefix = this.#prefix(path);
     if (
-      timeout_ms === undefined && previous_attempts === 0 &&
+      timeout_ms === undefined && previous_attempts === 0 && authorization === undefined &&
       (metadata === undefined || metadata.size === 0)
     ) return prefix;
     const rest: number[] = [];
@@ -47,6 +49,7 @@ export class RequestHeaders {
       encodeField(rest, "grpc-previous-rpc-attempts", `${previous_attempts}`);
     }
     if (metadata !== undefined) encodeMetadata(rest, metadata);
+    if (authorization !== undefined) encodeSecret(rest, authorization);
     const block = new Uint8Array(prefix.length + rest.length);
     block.set(prefix);
     block.set(rest, prefix.length);
@@ -54,8 +57,9 @@ export class RequestHeaders {
   }
 
   /** Size of the custom metadata of a call, by the peer's way of counting. */
-  metadataBytes(metadata: Metadata | undefined): number {
-    return listBytes(this.#metadata?.fields ?? []) + listBytes(metadata?.fields ?? []);
+  metadataBytes(metadata: Metadata | undefined, authorization: Metadata | undefined): number {
+    return listBytes(this.#metadata?.fields ?? []) + listBytes(metadata?.fields ?? []) +
+      listBytes(authorization?.fields ?? []);
   }
 
   #prefix(path: string): Uint8Array {
@@ -91,5 +95,11 @@ function encodeMetadata(out: number[], metadata: Metadata): void {
     const name = fields[index] ?? "";
     const sensitivity = SENSITIVE.test(name) ? "never_indexed" : "plain";
     encodeField(out, name, fields[index + 1] ?? "", sensitivity);
+  }
+}
+
+function encodeSecret(out: number[], { fields }: Metadata): void {
+  for (let index = 0; index < fields.length; index += 2) {
+    encodeField(out, fields[index] ?? "", fields[index + 1] ?? "", "never_indexed");
   }
 }

@@ -25,6 +25,7 @@ export type SubchannelState =
 export interface SubchannelSettings extends Security {
   readonly connect_timeout_ms: number;
   readonly backoff: Backoff;
+  readonly permits_ping_without_calls: boolean;
   /** Looked at by each new connection. */
   bounds: Bounds;
 }
@@ -34,6 +35,8 @@ export interface SubchannelListener {
   onSubchannelState(subchannel: Subchannel): void;
   /** There may be room for a waiting call. */
   onRoom(): void;
+  /** The server finds our PING too frequent. */
+  onTooManyPings(): void;
   /** The last connection is closed. */
   onSubchannelEmpty(subchannel: Subchannel): void;
 }
@@ -156,6 +159,8 @@ export class Subchannel {
           resolve();
         },
         onRoom: () => this.#listener.onRoom(),
+        onTooManyPings: () => this.#listener.onTooManyPings(),
+        permitsPingWithoutCalls: this.#settings.permits_ping_without_calls,
         onLeaving: (connection) => this.#lose(connection),
         onClosed: (connection, text) => {
           signal.removeEventListener("abort", onAbort);
@@ -184,7 +189,7 @@ export class Subchannel {
   #lose(connection: ClientConnection): void {
     if (this.#current !== connection) return;
     this.#current = undefined;
-    const proven = connection.answered || Date.now() - this.#ready_at_ms >= PROVEN_LIFE_MS;
+    const proven = connection.was_of_use || Date.now() - this.#ready_at_ms >= PROVEN_LIFE_MS;
     const repeated = this.#unproven && !proven;
     this.#unproven = !proven;
     if (proven) this.#failures = 0;

@@ -58,6 +58,11 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
   /** A stream left the table. */
   protected onStreamRemoved(_stream: S): void {}
 
+  /** Whether keepalive may send a PING now; a server always may. */
+  get mayPing(): boolean {
+    return true;
+  }
+
   /** Looks at every timeout; called at a steady pace by the owner. */
   sweep(now_ms: number): void {
     this.output.trim();

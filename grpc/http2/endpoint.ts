@@ -103,7 +103,13 @@ export abstract class Http2Endpoint implements FrameSink {
     end_stream: boolean,
   ): void;
   abstract onReset(stream_id: number, code: number): void;
-  abstract onGoaway(last_stream_id: number, code: number): void;
+  abstract onGoaway(
+    last_stream_id: number,
+    code: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void;
   abstract onWindowUpdate(stream_id: number, increment: number): void;
   abstract onStreamError(stream_id: number, code: ErrorCode): void;
   /** Takes over a peer's SETTINGS. */

@@ -43,7 +43,14 @@ export interface FrameSink {
   onSettings(bytes: Uint8Array, start: number, end: number): void;
   onSettingsAck(): void;
   onPing(bytes: Uint8Array, start: number, ack: boolean): void;
-  onGoaway(last_stream_id: number, code: number): void;
+  /** `bytes[start, end)` is the debug data, valid during the call. */
+  onGoaway(
+    last_stream_id: number,
+    code: number,
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+  ): void;
   onWindowUpdate(stream_id: number, increment: number): void;
   /** PRIORITY and unknown frames: legal, without effect, not free. */
   onIgnored(): void;
@@ -156,7 +163,13 @@ export class FrameReader {
       case FrameType.GOAWAY:
         if (stream_id !== 0) throw protocolError("GOAWAY on a stream");
         if (end - start < 8) throw sizeError("GOAWAY is shorter than eight bytes");
-        return this.#sink.onGoaway(getUint31(bytes, start), getUint32(bytes, start + 4));
+        return this.#sink.onGoaway(
+          getUint31(bytes, start),
+          getUint32(bytes, start + 4),
+          bytes,
+          start + 8,
+          end,
+        );
       case FrameType.PRIORITY:
         return this.#priority(stream_id, bytes, start, end);
       case FrameType.PUSH_PROMISE:

@@ -22,6 +22,8 @@ export interface Watched<S extends Http2Stream> {
   readonly inFrame: boolean;
   readonly output: Output;
   readonly streams: ReadonlyMap<number, S>;
+  /** Whether a silent peer may be asked for a sign of life now. */
+  readonly mayPing: boolean;
   onRefused(refusal: Refusal): void;
   violate(stream: S, code: ErrorCode, refusal: Refusal): void;
   ping(): Promise<void>;
@@ -62,7 +64,7 @@ export class Watchdog<S extends Http2Stream> {
   #idle_epoch = 0;
   #frame_epoch = 0;
   #write_epoch = 0;
-  #pinged = false;
+  #pinged_ms: number | undefined;
   #idle_ended = false;
   #lingering_since_ms: number | undefined;
 
@@ -127,15 +129,17 @@ export class Watchdog<S extends Http2Stream> {
     const { reads, bounds } = this.#connection;
     const still_ms = this.#reads.still_ms(reads, now_ms);
     if (bounds.keepalive_interval_ms === 0 || still_ms < bounds.keepalive_interval_ms) {
-      this.#pinged = false;
+      this.#pinged_ms = undefined;
       return false;
     }
-    if (!this.#pinged) {
-      this.#pinged = true;
+    if (this.#pinged_ms === undefined) {
+      if (!this.#connection.mayPing) return false;
+      this.#pinged_ms = now_ms;
       this.#connection.ping();
       return false;
     }
-    if (still_ms < bounds.keepalive_interval_ms + bounds.keepalive_timeout_ms) return false;
+    // From the PING on: the silence before it may be as long as it was unused.
+    if (now_ms - this.#pinged_ms < bounds.keepalive_timeout_ms) return false;
     this.#connection.onRefused("keepalive_timeout");
     this.#connection.terminate("the peer did not answer a keepalive PING");
     return true;

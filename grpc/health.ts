@@ -6,6 +6,9 @@
  */
 
 import { create } from "@bufbuild/protobuf";
+import type { Channel } from "./client/channel.ts";
+import { createClient } from "./client/client.ts";
+import type { CallOptions } from "./client/options.ts";
 import { Code } from "./code.ts";
 import {
   Health,
@@ -125,4 +128,50 @@ function answer(status: ServingStatus | "unknown"): HealthCheckResponse {
     ? Status.SERVING
     : Status.NOT_SERVING;
   return create(HealthCheckResponseSchema, { status: value });
+}
+
+/** What a health service answers, ours or another's. */
+export type HealthStatus = ServingStatus | "UNKNOWN" | "SERVICE_UNKNOWN";
+
+/** Asks a server how its services are. */
+export interface HealthClient {
+  /**
+   * How a service is now.
+   *
+   * @param service full name; @default the server as a whole
+   * @throws GrpcError NOT_FOUND when the server does not know the service, UNIMPLEMENTED when it has
+   * no health service, or why the call failed
+   */
+  check(service?: string, options?: CallOptions): Promise<HealthStatus>;
+  /** How a service is now and at every change; SERVICE_UNKNOWN while the server does not know it. */
+  watch(service?: string, options?: CallOptions): AsyncIterable<HealthStatus>;
+}
+
+/** A client of the health service of a channel's server. */
+export function createHealthClient(channel: Channel): HealthClient {
+  const client = createClient(Health, channel);
+  return {
+    check: async (service = "", options = {}) =>
+      statusOf((await client.check({ service }, options)).status),
+    watch: (service = "", options = {}) => statusesOf(client.watch({ service }, options)),
+  };
+}
+
+async function* statusesOf(
+  responses: AsyncIterable<HealthCheckResponse>,
+): AsyncGenerator<HealthStatus> {
+  for await (const { status } of responses) yield statusOf(status);
+}
+
+function statusOf(status: Status): HealthStatus {
+  switch (status) {
+    case Status.SERVING:
+      return "SERVING";
+    case Status.NOT_SERVING:
+      return "NOT_SERVING";
+    case Status.SERVICE_UNKNOWN:
+      return "SERVICE_UNKNOWN";
+    default:
+      return "UNKNOWN";
+  }
 }

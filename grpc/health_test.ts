@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { addHealthService, Channel, Code, createClient, GrpcServer } from "./mod.ts";
+import {
+  addHealthService,
+  Channel,
+  Code,
+  createClient,
+  createHealthClient,
+  GrpcServer,
+  type HealthStatus,
+} from "./mod.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "./gen/health_pb.ts";
 
 async function withHealth(
@@ -48,4 +56,27 @@ Deno.test("Watch tells the status now and at every change, unknown services too"
       break;
     }
   });
+});
+
+Deno.test("the health client speaks in words", async () => {
+  const server = new GrpcServer();
+  const control = addHealthService(server, ["a.B"]);
+  const listener = await server.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
+  const channel = new Channel(listener.address);
+  const health = createHealthClient(channel);
+  assert.equal(await health.check(), "SERVING");
+  await assert.rejects(health.check("x.Y"), { code: Code.NOT_FOUND });
+  const seen: HealthStatus[] = [];
+  for await (const status of health.watch("a.B")) {
+    seen.push(status);
+    control.set("a.B", "NOT_SERVING");
+    if (seen.length === 2) break;
+  }
+  assert.deepEqual(seen, ["SERVING", "NOT_SERVING"]);
+  for await (const status of health.watch("x.Y", { timeout_ms: 10_000 })) {
+    assert.equal(status, "SERVICE_UNKNOWN");
+    break;
+  }
+  await channel.close();
+  await server.shutdown();
 });

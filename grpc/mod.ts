@@ -34,7 +34,14 @@ export type {
 export type { BoundListener, ListenOptions } from "./server/listener.ts";
 export type { ServerStats } from "./server/stats.ts";
 export { GrpcServer } from "./server/server.ts";
-export { addHealthService, type HealthControl, type ServingStatus } from "./health.ts";
+export {
+  addHealthService,
+  createHealthClient,
+  type HealthClient,
+  type HealthControl,
+  type HealthStatus,
+  type ServingStatus,
+} from "./health.ts";
 export { Channel } from "./client/channel.ts";
 export type { ChannelState } from "./client/connectivity.ts";
 export {

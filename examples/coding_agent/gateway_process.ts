@@ -6,8 +6,7 @@
  */
 import { parseArguments } from "../../gateway/config.ts";
 import { gatewayPermissions } from "../../gateway/permissions.ts";
-import { Health, HealthCheckResponse_ServingStatus } from "../../grpc/gen/health_pb.ts";
-import { Channel, createClient } from "../../grpc/mod.ts";
+import { Channel, createHealthClient } from "../../grpc/mod.ts";
 
 /** A gateway that answers. */
 export interface GatewayProcess {
@@ -85,9 +84,8 @@ export async function startGateway(policy: string, state_dir: string): Promise<G
 async function untilServing(address: string): Promise<void> {
   const channel = new Channel(address);
   try {
-    const health = createClient(Health, channel);
-    const { status } = await health.check({ service: "" }, { timeout_ms: START_MS_MAX });
-    if (status !== HealthCheckResponse_ServingStatus.SERVING) {
+    const status = await createHealthClient(channel).check("", { timeout_ms: START_MS_MAX });
+    if (status !== "SERVING") {
       throw new Error(`gateway at ${address} is not serving: health status ${status}`);
     }
   } finally {

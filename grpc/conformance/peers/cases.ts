@@ -17,6 +17,8 @@ export interface CaseWorld {
   newChannel(): Channel;
   /** What the server says of a request over its cap: RESOURCE_EXHAUSTED, but for tonic. */
   readonly over_cap_code: Code;
+  /** Whether the server can send metadata beside an OK; tonic's cannot. */
+  readonly trailers_with_ok: boolean;
 }
 
 type Request = { text?: string; payload?: Uint8Array; count?: number };
@@ -166,7 +168,7 @@ async function refusedWithMetadata({ client }: CaseWorld): Promise<void> {
   assert.deepEqual(error.metadata.getBinary("x-raw-bin"), Uint8Array.of(0, 255));
 }
 
-async function echoedMetadata({ client }: CaseWorld): Promise<void> {
+async function echoedMetadata({ client, trailers_with_ok }: CaseWorld): Promise<void> {
   const raw = Uint8Array.from({ length: 256 }, (_, index) => index);
   const many = [Uint8Array.of(0), Uint8Array.of(1, 255)];
   const metadata = new Metadata().set("x-long", "v".repeat(6000))
@@ -176,9 +178,9 @@ async function echoedMetadata({ client }: CaseWorld): Promise<void> {
   await client.unary({ text: "metadata" }, {
     metadata,
     onHeaders: (headers) => seen.push(headers),
-    onTrailers: (trailers) => seen.push(trailers),
+    onTrailers: (trailers) => trailers_with_ok && seen.push(trailers),
   });
-  assert.equal(seen.length, 2);
+  assert.equal(seen.length, trailers_with_ok ? 2 : 1);
   for (const echoed of seen) {
     assert.equal(echoed.get("x-long"), "v".repeat(6000));
     // A peer may join repeated fields by commas, and Node does.

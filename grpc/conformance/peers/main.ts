@@ -136,7 +136,8 @@ async function weCallThem(report: Report, peer: Peer, program: PeerProgram): Pro
     const channel = newChannel();
     await report.run(column, label, CASE_TIMEOUT_MS, async () => {
       const client = createClient(Echo, channel);
-      await CASES[name]?.({ client, newChannel, over_cap_code: peer.over_cap_code });
+      const { over_cap_code, trailers_with_ok } = peer;
+      await CASES[name]?.({ client, newChannel, over_cap_code, trailers_with_ok });
     });
     await channel.close();
   };

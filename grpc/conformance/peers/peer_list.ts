@@ -25,6 +25,8 @@ export interface Peer {
   prepare(): Promise<PeerProgram>;
   /** What its server says of a request over the cap. */
   readonly over_cap_code: Code;
+  /** Whether its server can send metadata beside an OK. */
+  readonly trailers_with_ok: boolean;
   /** Whether its program has a client of its own. */
   readonly has_client: boolean;
   /** Cases that do not apply, by name, with the reason. */
@@ -43,6 +45,7 @@ const OURS: Peer = {
       args: ["run", "--no-prompt", "--allow-all", pathOf("peers/server.ts")],
     }),
   over_cap_code: Code.RESOURCE_EXHAUSTED,
+  trailers_with_ok: true,
   has_client: false,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
@@ -60,6 +63,7 @@ const C_CORE: Peer = {
     throw new Error("no Python with grpc: install `python3-grpcio`");
   },
   over_cap_code: Code.RESOURCE_EXHAUSTED,
+  trailers_with_ok: true,
   has_client: true,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
@@ -85,6 +89,7 @@ const GRPC_JS: Peer = {
     return { command: "node", args: [pathOf("peers/node/peer.cjs")], env };
   },
   over_cap_code: Code.RESOURCE_EXHAUSTED,
+  trailers_with_ok: true,
   has_client: true,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
@@ -109,10 +114,35 @@ const GRPC_GO: Peer = {
     return { command, args: [] };
   },
   over_cap_code: Code.RESOURCE_EXHAUSTED,
+  trailers_with_ok: true,
+  has_client: true,
+  client_skips: NO_SKIPS,
+  server_skips: NO_SKIPS,
+};
+
+const TONIC: Peer = {
+  name: "tonic",
+  prepare: async () => {
+    if (!await isInstalled("cargo", ["--version"])) {
+      throw new Error("no `cargo` on the path: install `cargo-web` and `rustc-web`, or Rust 1.88");
+    }
+    const cwd = pathOf("peers/tonic");
+    const target = cacheOf("peers/tonic");
+    const inputs = ["Cargo.toml", "Cargo.lock", "build.rs"]
+      .concat(["main", "client", "server"].map((name) => `src/${name}.rs`))
+      .map((name) => Deno.readTextFileSync(`${cwd}/${name}`));
+    await buildOnce(cacheOf("peers"), "tonic", inputs, () => {
+      const env = { CARGO_TARGET_DIR: target };
+      return runToEnd("cargo", ["build", "--release", "--locked", "--jobs=2"], { cwd, env });
+    });
+    return { command: `${target}/release/tonic-peer`, args: [] };
+  },
+  over_cap_code: Code.OUT_OF_RANGE,
+  trailers_with_ok: false,
   has_client: true,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
 };
 
 /** Every peer, in the order of the table. */
-export const PEERS: readonly Peer[] = [OURS, C_CORE, GRPC_JS, GRPC_GO];
+export const PEERS: readonly Peer[] = [OURS, C_CORE, GRPC_JS, GRPC_GO, TONIC];

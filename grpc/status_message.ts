@@ -7,7 +7,8 @@
 
 const PLAIN = /^[\x20-\x24\x26-\x7e]*$/;
 const encoder = new TextEncoder();
-const decoder = new TextDecoder();
+// A byte order mark at the start is part of the text like any other character.
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** A status text cut to `bytes_max` bytes of UTF-8, never inside a character. */
 export function cutStatusMessage(text: string, bytes_max: number): string {

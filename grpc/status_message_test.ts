@@ -30,6 +30,10 @@ Deno.test("a status text with blanks at its ends, or cut behind one, makes a hea
   }));
 });
 
+Deno.test("a status text keeps a byte order mark", () => {
+  assert.equal(decodeStatusMessage(encodeStatusMessage("\ufeffa", 100)), "\ufeffa");
+});
+
 Deno.test("what is no escape stays as it is", () => {
   for (const text of ["%", "%a", "%zz", "100%", "%%"]) {
     assert.equal(decodeStatusMessage(text), text);

@@ -21,7 +21,10 @@ export interface Bounds {
   readonly header_block_bytes: number;
   /** CONTINUATION frames of one header block. At it: GOAWAY ENHANCE_YOUR_CALM. */
   readonly continuation_frames: number;
-  /** The peer's dynamic HPACK table (SETTINGS_HEADER_TABLE_SIZE). Past it: COMPRESSION_ERROR. */
+  /**
+   * The peer's dynamic HPACK table (SETTINGS_HEADER_TABLE_SIZE). Past it: COMPRESSION_ERROR. A
+   * peer that has not acknowledged our SETTINGS has the 4096 bytes of RFC 9113.
+   */
   readonly header_table_bytes: number;
   /** Payload of one received frame (SETTINGS_MAX_FRAME_SIZE). Past it: FRAME_SIZE_ERROR. */
   readonly frame_bytes: number;

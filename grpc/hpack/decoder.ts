@@ -11,6 +11,8 @@ import { STATIC_ENTRIES, STATIC_TABLE } from "./tables.ts";
 const ENTRY_OVERHEAD_BYTES = 32;
 /** Most bytes of one prefixed integer beyond its prefix: enough for 2^28, far above any length. */
 const INTEGER_BYTES_MAX = 4;
+/** The dynamic table of both sides before any SETTINGS (RFC 9113 section 6.5.2). */
+const INITIAL_TABLE_BYTES = 4096;
 /** Most table size updates at the start of one block (RFC 7541 section 4.2). */
 const SIZE_UPDATES_MAX = 2;
 
@@ -29,7 +31,10 @@ export interface DecodedBlock {
 
 /** One direction's decoding state: the dynamic table. One instance per connection. */
 export class HpackDecoder {
-  readonly #table_bytes_limit: number;
+  readonly #announced_bytes: number;
+  #table_bytes_limit: number;
+  /** The next block must say that the table shrank to what we announced. */
+  #shrink_due = false;
   readonly #ring: string[];
   readonly #ring_slots: number;
   #newest = 0;
@@ -42,11 +47,18 @@ export class HpackDecoder {
   #position = 0;
   #end = 0;
 
-  /** @param table_bytes_limit our SETTINGS_HEADER_TABLE_SIZE; the peer's updates may not pass it */
-  constructor(table_bytes_limit = 4096) {
-    this.#table_bytes_limit = table_bytes_limit;
-    this.#table_bytes_max = table_bytes_limit;
-    this.#ring_slots = Math.max(1, Math.floor(table_bytes_limit / ENTRY_OVERHEAD_BYTES));
+  /**
+   * @param announced_bytes our SETTINGS_HEADER_TABLE_SIZE; the peer's updates may not pass it
+   * @param in_force whether the peer knows of it; else {@linkcode onLimitAcknowledged} says when.
+   * A peer that sends before it has read our SETTINGS counts on 4096 bytes
+   */
+  constructor(announced_bytes = INITIAL_TABLE_BYTES, in_force = true) {
+    this.#announced_bytes = announced_bytes;
+    this.#table_bytes_limit = in_force
+      ? announced_bytes
+      : Math.max(announced_bytes, INITIAL_TABLE_BYTES);
+    this.#table_bytes_max = Math.min(this.#table_bytes_limit, INITIAL_TABLE_BYTES);
+    this.#ring_slots = Math.max(1, Math.floor(this.#table_bytes_limit / ENTRY_OVERHEAD_BYTES));
     this.#ring = new Array<string>(this.#ring_slots * 2).fill("");
   }
 
@@ -60,6 +72,14 @@ export class HpackDecoder {
   /** Current size of the dynamic table by RFC 7541 section 4.1. */
   get table_bytes(): number {
     return this.#table_bytes;
+  }
+
+  /** The peer acknowledged our SETTINGS: from its next block on, our limit holds. */
+  onLimitAcknowledged(): void {
+    this.#table_bytes_limit = this.#announced_bytes;
+    if (this.#table_bytes_max <= this.#announced_bytes) return;
+    this.#shrink_due = true;
+    this.#generation++;
   }
 
   /**
@@ -102,6 +122,7 @@ export class HpackDecoder {
       if (list_bytes > list_bytes_max) too_large = true;
       else fields.push(name, value);
     }
+    if (this.#shrink_due) throw new HpackError("the table was not shrunk to the announced limit");
     return { fields, too_large };
   }
 
@@ -163,6 +184,7 @@ export class HpackDecoder {
       throw new HpackError(`a table size update to ${bytes} passes the announced limit`);
     }
     this.#generation++;
+    this.#shrink_due = false;
     this.#table_bytes_max = bytes;
     this.#evict(bytes);
   }

@@ -189,6 +189,30 @@ Deno.test("a table size update may not pass the limit, stand late, or come three
   assert.deepEqual(decode(new HpackDecoder(), "20 3fe1 1f 82"), [":method", "GET"]);
 });
 
+Deno.test("a smaller table holds from the peer's acknowledgement on, and must be said", () => {
+  const insert = "40 01 61 01 62"; // a: b, indexed
+  const decoder = new HpackDecoder(0, false);
+  assert.deepEqual(decode(decoder, insert), ["a", "b"]);
+  assert.deepEqual(decode(decoder, "be"), ["a", "b"]);
+  decoder.onLimitAcknowledged();
+  assert.throws(() => decode(decoder, "82"), HpackError);
+  assert.deepEqual(decode(decoder, "20 82"), [":method", "GET"]);
+  assert.equal(decoder.table_bytes, 0);
+  assert.throws(() => decode(decoder, "be"), HpackError);
+});
+
+Deno.test("a larger table counts only once the peer has asked for it", () => {
+  const decoder = new HpackDecoder(65_536, false);
+  decoder.onLimitAcknowledged();
+  const large = new Uint8Array(6 + 5000).fill(0x78);
+  large.set([0x40, 1, 0x61, 0x7f, 5000 - 127 & 127 | 128, 5000 - 127 >> 7]);
+  decoder.decode(large, 0, large.length, LIST_BYTES);
+  assert.equal(decoder.table_bytes, 0);
+  assert.deepEqual(decode(decoder, "3f e1 ff 03"), []); // a table size of 65536
+  decoder.decode(large, 0, large.length, LIST_BYTES);
+  assert.equal(decoder.table_bytes, 5033);
+});
+
 Deno.test("a table shrunk to zero forgets everything and keeps nothing", () => {
   const decoder = new HpackDecoder();
   decode(decoder, "4001 61 01 62");

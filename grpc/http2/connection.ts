@@ -36,7 +36,7 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
 
   constructor(role: Role, transport: Transport, bounds: Bounds) {
     super(role, transport, bounds);
-    this.decoder = new HpackDecoder(bounds.header_table_bytes);
+    this.decoder = new HpackDecoder(bounds.header_table_bytes, false);
     this.#window_updates = new RateBound(
       bounds.window_update_burst,
       bounds.window_updates_per_second,
@@ -77,6 +77,11 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
     super.onSettings(bytes, start, end);
     // After the ACK, so that the peer knows by which settings it is sent to.
     this.sender.pump();
+  }
+
+  override onSettingsAck(): void {
+    super.onSettingsAck();
+    this.decoder.onLimitAcknowledged();
   }
 
   protected override onOutputDrained(): void {

@@ -7,6 +7,7 @@
 
 import type { Bounds, Refusal } from "../bounds.ts";
 import { type DecodedBlock, HpackDecoder, HpackError } from "../hpack/decoder.ts";
+import { MessageSlab } from "../message_slab.ts";
 import { ConnectionError } from "./connection_error.ts";
 import { calm, Http2Endpoint, type Role } from "./endpoint.ts";
 import { ErrorCode, errorCodeName, FrameType } from "./frames.ts";
@@ -24,6 +25,8 @@ const RECENT_RESETS_MAX = 256;
 export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoint {
   readonly streams: Map<number, S> = new Map();
   readonly sender: Sender;
+  /** Memory for received messages. */
+  readonly slab: MessageSlab = new MessageSlab();
   /** Streams ever opened. */
   streamsOpened = 0;
 

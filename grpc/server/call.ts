@@ -9,6 +9,7 @@
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode } from "../http2/frames.ts";
+import { MESSAGE_PREFIX_BYTES } from "../http2/sender.ts";
 import type { AbortOrigin } from "../http2/stream.ts";
 import { isSingleMessage } from "../message_framing.ts";
 import { MessageStream, type Pulled } from "../message_stream.ts";
@@ -87,7 +88,7 @@ export class ServerCall extends RespondingCall {
       end_stream && this.#body === undefined &&
       isSingleMessage(bytes, start, end, receive_message_bytes)
     ) {
-      this.#message = bytes.slice(start + 5, end);
+      this.#message = this.owner.slab.copy(bytes, start + MESSAGE_PREFIX_BYTES, end);
       if (this.#gate === "open") this.#runSingle();
       return;
     }

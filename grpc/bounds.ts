@@ -83,6 +83,8 @@ export interface Bounds {
   readonly status_message_bytes: number;
   /** From accept to the end of TLS, preface and SETTINGS. At it: the connection is closed. */
   readonly handshake_timeout_ms: number;
+  /** From our SETTINGS to their acknowledgement. At it: GOAWAY SETTINGS_TIMEOUT, closed. */
+  readonly settings_timeout_ms: number;
   /** A frame or header block begun and not finished. At it: GOAWAY, closed. */
   readonly frame_timeout_ms: number;
   /** A write the peer's socket takes no byte of. At it: the connection is closed. */
@@ -104,6 +106,22 @@ export interface Bounds {
   readonly keepalive_interval_ms: number;
   /** An unanswered keepalive PING. At it: the connection is closed. */
   readonly keepalive_timeout_ms: number;
+  /**
+   * Age of a connection, more or less a tenth by chance so that many do not end together. At it:
+   * GOAWAY NO_ERROR as in a shutdown; the peer connects anew (gRFC A9).
+   */
+  readonly max_connection_age_ms: number;
+  /** What open calls are given after that. At it: they end with UNAVAILABLE, closed. */
+  readonly max_connection_age_grace_ms: number;
+  /**
+   * Between two PING of a peer that has a call open (gRFC A8). A sooner one is a strike, unless we
+   * sent HEADERS or DATA since the last. Clients are not held to it by clients.
+   */
+  readonly min_ping_interval_ms: number;
+  /** The same without an open call; equal to the other permits keepalive without calls. */
+  readonly min_ping_interval_without_calls_ms: number;
+  /** Strikes a connection may have. Past it: GOAWAY ENHANCE_YOUR_CALM `too_many_pings`. */
+  readonly ping_strikes: number;
   /** Between our last frame and the peer's close. At it: the socket is closed. */
   readonly linger_timeout_ms: number;
   /** How often the timeouts above are looked at: they fire at most this much late. */
@@ -136,6 +154,7 @@ export const SERVER_BOUNDS: Bounds = {
   output_bytes: 1024 * 1024,
   status_message_bytes: 2048,
   handshake_timeout_ms: 10_000,
+  settings_timeout_ms: 10_000,
   frame_timeout_ms: 10_000,
   write_timeout_ms: 20_000,
   window_stall_timeout_ms: 120_000,
@@ -145,6 +164,11 @@ export const SERVER_BOUNDS: Bounds = {
   idle_timeout_ms: 10 * 60_000,
   keepalive_interval_ms: 60_000,
   keepalive_timeout_ms: 20_000,
+  max_connection_age_ms: Number.POSITIVE_INFINITY,
+  max_connection_age_grace_ms: Number.POSITIVE_INFINITY,
+  min_ping_interval_ms: 5 * 60_000,
+  min_ping_interval_without_calls_ms: 2 * 60 * 60_000,
+  ping_strikes: 2,
   linger_timeout_ms: 1000,
   sweep_interval_ms: 250,
 };
@@ -208,12 +232,16 @@ export type Refusal =
   | "http_method"
   | "unknown_method"
   | "handshake_timeout"
+  | "settings_timeout"
   | "frame_timeout"
   | "write_timeout"
   | "window_stall_timeout"
   | "request_timeout"
   | "idle_timeout"
   | "keepalive_timeout"
+  | "connection_age"
+  | "connection_age_grace"
+  | "pings"
   | "tls_handshake"
   | "deadline"
   | "interceptor";

@@ -40,6 +40,8 @@ export class ClientConnection extends Http2Connection<ClientStream> {
   /** The server answered a call, or left while it still meant to. */
   was_of_use = false;
   #next_stream_id = 1;
+  /** What the last GOAWAY named; a later one may not name more (RFC 9113 section 6.8). */
+  #goaway_stream_id = MAX_31_BIT;
   #leaving = false;
 
   constructor(transport: Transport, bounds: Bounds, listener: ConnectionListener) {
@@ -81,7 +83,7 @@ export class ClientConnection extends Http2Connection<ClientStream> {
     const { fields, too_large } = this.#decodeCached(bytes, start, end);
     const stream = this.streams.get(stream_id);
     if (stream === undefined) {
-      if (!this.isIdle(stream_id)) return; // Late: we reset it, or it had ended.
+      if (!this.isIdle(stream_id)) return this.onLateFrame(stream_id);
       throw new ConnectionError(ErrorCode.PROTOCOL_ERROR, "protocol", "HEADERS on an idle stream");
     }
     if (stream.remote_ended) {
@@ -116,6 +118,14 @@ export class ClientConnection extends Http2Connection<ClientStream> {
     end: number,
   ): void {
     this.chargeControl();
+    if (last_stream_id > this.#goaway_stream_id) {
+      throw new ConnectionError(
+        ErrorCode.PROTOCOL_ERROR,
+        "protocol",
+        "GOAWAY names a later stream than the one before it",
+      );
+    }
+    this.#goaway_stream_id = last_stream_id;
     if (code === ErrorCode.ENHANCE_YOUR_CALM && isTooManyPings(bytes.subarray(start, end))) {
       this.#listener.onTooManyPings();
     }
@@ -206,5 +216,7 @@ function isResponse(fields: readonly string[], trailers: boolean, end_stream: bo
   if (trailers) return end_stream && areAllowedTrailers(fields);
   if (fields[0] !== ":status" || !/^[1-5][0-9]{2}$/.test(fields[1] ?? "")) return false;
   if (end_stream && isInformational(fields)) return false;
+  // HTTP/2 has no upgrades (RFC 9113 section 8.6).
+  if (fields[1] === "101") return false;
   return areAllowedTrailers(fields.slice(2));
 }

@@ -90,6 +90,7 @@ Deno.test("HPACK reads the response sequences of RFC 7541 C.5 and C.6, evictions
   const cookie = "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1";
   for (const [first, second, third] of sequences) {
     const decoder = new HpackDecoder(256);
+    assert.deepEqual(decode(decoder, "3f e1 01"), []); // a table size of 256
     const rest = ["cache-control", "private", "date", date, "location", location];
     assert.deepEqual(decode(decoder, first ?? ""), [":status", "302", ...rest]);
     assert.equal(decoder.table_bytes, 222);
@@ -124,6 +125,20 @@ Deno.test("whatever text is Huffman-coded, the same text is decoded", () => {
     encodeHuffman(original, out);
     assert.equal(decodeHuffman(Uint8Array.from(out), 0, out.length), original);
   }));
+});
+
+Deno.test("Huffman code is what RFC 7541 writes down, the longest words too", () => {
+  const coded = (original: string) => {
+    const out: number[] = [];
+    encodeHuffman(original, out);
+    return Uint8Array.from(out).toHex();
+  };
+  assert.equal(coded("www.example.com"), "f1e3c2e5f23a6ba0ab90f4ff");
+  assert.equal(
+    coded("Mon, 21 Oct 2013 20:13:21 GMT"),
+    "d07abe941054d444a8200595040b8166e082a62d1bff",
+  );
+  assert.equal(coded("\n"), "fffffff3"); // thirty bits
 });
 
 Deno.test("random bytes decode to a bounded list or an HpackError, nothing else", () => {

@@ -158,22 +158,28 @@ export function huffmanBytes(text: string): number {
   return Math.ceil(bits / 8);
 }
 
-/** Appends the Huffman code of a text to `out`, padded with ones to a whole byte. */
+/**
+ * Appends the Huffman code of a text to `out`, padded with ones to a whole byte. Fewer than eight
+ * bits wait between symbols, so a code word goes in at most 24 bits at a time.
+ */
 export function encodeHuffman(text: string, out: number[]): void {
-  let accumulator = 0;
+  let waiting = 0;
   let bits = 0;
   for (let index = 0; index < text.length; index++) {
     const symbol = text.charCodeAt(index) & 255;
-    const length = HUFFMAN_CODE_BITS[symbol] ?? 0;
     const word = CODE_WORDS[symbol] ?? 0;
-    for (let bit = length - 1; bit >= 0; bit--) {
-      accumulator = (accumulator << 1) | ((word >>> bit) & 1);
-      if (++bits === 8) {
-        out.push(accumulator);
-        accumulator = 0;
-        bits = 0;
-      }
+    let length = HUFFMAN_CODE_BITS[symbol] ?? 0;
+    if (length > 24) {
+      // The longest words, of bytes hardly anybody sends, go in two parts.
+      length -= 16;
+      waiting = (waiting << length) | (word >>> 16);
+      bits += length;
+      while (bits >= 8) out.push((waiting >>> (bits -= 8)) & 255);
+      length = 16;
     }
+    waiting = (waiting << length) | (length === 16 ? word & 0xffff : word);
+    bits += length;
+    while (bits >= 8) out.push((waiting >>> (bits -= 8)) & 255);
   }
-  if (bits > 0) out.push(((accumulator << (8 - bits)) | (2 ** (8 - bits) - 1)) & 255);
+  if (bits > 0) out.push(((waiting << (8 - bits)) | (0xff >>> bits)) & 255);
 }

@@ -93,7 +93,7 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
 
   protected override applyPeerSettings(bytes: Uint8Array, start: number, end: number): void {
     const window_before = this.peer.initial_window_bytes;
-    applySettings(this.peer, bytes, start, end);
+    applySettings(this.role, this.peer, bytes, start, end);
     if (this.peer.header_table_bytes < 4096) this.sender.shrinkTable();
     const delta = this.peer.initial_window_bytes - window_before;
     if (delta !== 0) this.sender.shiftStreamWindows(this.streams.values(), delta);
@@ -136,7 +136,7 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
     }
     if (start === end && !end_stream) this.chargeControl();
     const stream = this.streams.get(stream_id);
-    if (stream === undefined) return this.#onLateFrame(stream_id);
+    if (stream === undefined) return this.onLateFrame(stream_id);
     if (stream.remote_ended) {
       return this.violate(stream, ErrorCode.STREAM_CLOSED, "closed_stream");
     }
@@ -271,7 +271,8 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
     return this.#recent_resets.has(stream_id);
   }
 
-  #onLateFrame(stream_id: number): void {
+  /** A frame on a stream that is not in the table. */
+  protected onLateFrame(stream_id: number): void {
     this.#checkNotIdle(stream_id);
     if (this.wasReset(stream_id)) return;
     this.refuseStream(stream_id, ErrorCode.STREAM_CLOSED, "closed_stream");

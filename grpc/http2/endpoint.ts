@@ -53,6 +53,9 @@ export abstract class Http2Endpoint implements FrameSink {
   readonly #control_frames: RateBound;
   #phase: ConnectionPhase = "handshake";
   #unread_bytes = 0;
+  #settings_acknowledged = false;
+  /** Why the end began. */
+  #closing_text: string | undefined;
   #ping_waiters: (() => void)[] = [];
 
   constructor(role: Role, transport: Transport, bounds: Bounds) {
@@ -81,6 +84,11 @@ export abstract class Http2Endpoint implements FrameSink {
   /** Whether bytes of an unfinished frame wait. */
   get inFrame(): boolean {
     return this.#unread_bytes > 0 || this.#reader.inHeaderBlock;
+  }
+
+  /** Whether the peer has acknowledged our SETTINGS. */
+  get settingsAcknowledged(): boolean {
+    return this.#settings_acknowledged;
   }
 
   get framesRead(): number {
@@ -197,6 +205,7 @@ export abstract class Http2Endpoint implements FrameSink {
 
   onSettingsAck(): void {
     this.chargeControl();
+    this.#settings_acknowledged = true;
   }
 
   onPing(bytes: Uint8Array, start: number, ack: boolean): void {
@@ -253,6 +262,7 @@ export abstract class Http2Endpoint implements FrameSink {
   closeGently(text: string): void {
     if (this.#phase === "lingering" || this.#phase === "closed") return;
     this.#phase = "lingering";
+    this.#closing_text = text;
     this.abortStreams(text);
     this.output.whenIdle()
       .then(() => this.#transport.closeWrite())
@@ -263,14 +273,15 @@ export abstract class Http2Endpoint implements FrameSink {
   terminate(text: string): void {
     if (this.#phase === "closed") return;
     this.#phase = "closed";
+    const why = this.#closing_text ?? text;
     this.output.close();
-    this.abortStreams(text);
+    this.abortStreams(why);
     try {
       this.#transport.close();
     } catch {
       // Closed already.
     }
-    this.onClosed(text);
+    this.onClosed(why);
   }
 
   #sendPreface(): void {

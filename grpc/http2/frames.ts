@@ -49,6 +49,9 @@ export function errorCodeName(code: number): string {
   return ERROR_NAMES[code] ?? `ERROR_${code}`;
 }
 
+/** GOAWAY debug data that asks a gRPC client to send PING less often (gRFC A8). */
+export const TOO_MANY_PINGS = "too_many_pings";
+
 /** Bytes of a frame header. */
 export const FRAME_HEADER_BYTES = 9;
 

@@ -31,6 +31,9 @@ export class Sender {
   /** Bytes the peer still lets us send on the connection. */
   window = INITIAL_WINDOW_BYTES;
 
+  /** HEADERS and DATA sent: what a peer's PING may be about. Wraps around. */
+  frames_sent = 0;
+
   readonly #output: Output;
   readonly #peer: PeerSettings;
   readonly #bounds: Bounds;
@@ -60,6 +63,7 @@ export class Sender {
   /** Sends a header block; with `end_stream` it is the last of the stream. */
   sendHeaders(stream: Http2Stream, block: Uint8Array, end_stream: boolean): void {
     const flags = end_stream ? Flag.END_STREAM : 0;
+    this.frames_sent = (this.frames_sent + 1) | 0;
     if (this.#empty_table_due || block.length > this.#peer.frame_bytes) {
       this.#sendLongBlock(stream.id, block, flags);
     } else {
@@ -88,6 +92,7 @@ export class Sender {
       this.window -= total;
       stream.send_window -= total;
       stream.sent_bytes += total;
+      this.frames_sent = (this.frames_sent + 1) | 0;
       this.#window_updates.earn(2);
       const offset = this.#output.reserve(FRAME_HEADER_BYTES + total);
       const bytes = this.#output.bytes;
@@ -227,6 +232,7 @@ export class Sender {
     this.window -= count;
     stream.send_window -= count;
     stream.sent_bytes += count;
+    this.frames_sent = (this.frames_sent + 1) | 0;
     if (last || count >= 1024) this.#window_updates.earn(2);
     this.#putData(stream.id, flags, pending, stream.pending_offset, end);
     if (!last) {

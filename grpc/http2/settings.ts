@@ -59,9 +59,11 @@ export function encodeSettings(role: "server" | "client", bounds: Bounds): Uint8
 /**
  * Applies a peer's SETTINGS payload `bytes[start, end)` to `settings`.
  *
+ * @param role ours: a server may not offer to push
  * @throws ConnectionError for values RFC 9113 section 6.5.2 forbids
  */
 export function applySettings(
+  role: "server" | "client",
   settings: PeerSettings,
   bytes: Uint8Array,
   start: number,
@@ -76,17 +78,24 @@ export function applySettings(
   }
   for (let offset = start; offset < end; offset += 6) {
     const id = ((bytes[offset] ?? 0) << 8) | (bytes[offset + 1] ?? 0);
-    applySetting(settings, id, getUint32(bytes, offset + 2));
+    applySetting(role, settings, id, getUint32(bytes, offset + 2));
   }
 }
 
-function applySetting(settings: PeerSettings, id: number, value: number): void {
+function applySetting(
+  role: "server" | "client",
+  settings: PeerSettings,
+  id: number,
+  value: number,
+): void {
   switch (id) {
     case Setting.HEADER_TABLE_SIZE:
       settings.header_table_bytes = value;
       return;
     case Setting.ENABLE_PUSH:
-      if (value > 1) throw outOfRange(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH");
+      if (value > (role === "client" ? 0 : 1)) {
+        throw outOfRange(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH");
+      }
       return;
     case Setting.MAX_CONCURRENT_STREAMS:
       settings.concurrent_streams = value;

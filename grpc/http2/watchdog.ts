@@ -20,6 +20,7 @@ export interface Watched<S extends Http2Stream> {
   /** Streams ever opened. */
   readonly streamsOpened: number;
   readonly inFrame: boolean;
+  readonly settingsAcknowledged: boolean;
   readonly output: Output;
   readonly streams: ReadonlyMap<number, S>;
   /** Whether a silent peer may be asked for a sign of life now. */
@@ -102,6 +103,17 @@ export class Watchdog<S extends Http2Stream> {
           ErrorCode.ENHANCE_YOUR_CALM,
           "frame_timeout",
           "a frame was begun and not finished",
+        ),
+      );
+    }
+    if (
+      !connection.settingsAcknowledged && now_ms - this.#started_ms >= bounds.settings_timeout_ms
+    ) {
+      return connection.fail(
+        new ConnectionError(
+          ErrorCode.SETTINGS_TIMEOUT,
+          "settings_timeout",
+          "SETTINGS were not acknowledged",
         ),
       );
     }

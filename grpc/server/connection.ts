@@ -12,7 +12,8 @@ import { encodeBlock } from "../hpack/encoder.ts";
 import { ConnectionError } from "../http2/connection_error.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import { areAllowedTrailers } from "../http2/field_rules.ts";
-import { ErrorCode, MAX_31_BIT } from "../http2/frames.ts";
+import { calm } from "../http2/endpoint.ts";
+import { ErrorCode, MAX_31_BIT, TOO_MANY_PINGS } from "../http2/frames.ts";
 import type { Transport } from "../http2/transport.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
@@ -20,6 +21,8 @@ import { HeadCache } from "../http2/head_cache.ts";
 import { countEnded, countRefused, countStarted, type ServerShare } from "./accounting.ts";
 import { ServerCall } from "./call.ts";
 import type { CallOwner } from "./call_owner.ts";
+import { ConnectionAge } from "./connection_age.ts";
+import { PingPolicy } from "./ping_policy.ts";
 import { RefusedStream } from "./refused_stream.ts";
 import { parseRequestHead, type RequestHead } from "./request_head.ts";
 import {
@@ -53,6 +56,9 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   #buffered_bytes = 0;
   #draining: Draining = "no";
   #announced_ms: number | undefined;
+  #drain_text = "";
+  readonly #pings: PingPolicy;
+  readonly #age: ConnectionAge;
 
   constructor(
     transport: Transport,
@@ -65,6 +71,8 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     this.#share = share;
     this.#onGone = onGone;
     this.#heads = new HeadCache(this.decoder);
+    this.#pings = new PingPolicy(share.bounds);
+    this.#age = new ConnectionAge(share.bounds, performance.now());
   }
 
   // Streams
@@ -189,6 +197,16 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     return this.#final_stream_id ?? this.#last_stream_id;
   }
 
+  /** Answers, and holds the peer to the pace gRFC A8 asks of clients. */
+  override onPing(bytes: Uint8Array, start: number, ack: boolean): void {
+    super.onPing(bytes, start, ack);
+    if (ack) return;
+    const { frames_sent } = this.sender;
+    if (this.#pings.isTooMany(performance.now(), frames_sent, this.streams.size > 0)) {
+      throw calm("pings", TOO_MANY_PINGS);
+    }
+  }
+
   /** A client that goes away may still finish what it began. */
   onGoaway(): void {
     this.chargeControl();
@@ -273,41 +291,42 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   }
 
   override closeIdle(): void {
-    this.drain();
+    this.drain("the connection was idle");
   }
 
   /**
    * Ends gracefully (RFC 9113 section 6.8): first a GOAWAY that refuses nothing, so that calls on
    * their way still count; when the peer has seen it, the real one. Calls then run to their end.
    */
-  drain(): void {
-    if (this.phase === "handshake") return this.terminate("the server is shutting down");
+  drain(text = "the server is shutting down"): void {
+    if (this.phase === "handshake") return this.terminate(text);
     if (this.phase !== "open" || this.#draining !== "no") return;
     this.#draining = "announced";
-    this.sendGoaway(MAX_31_BIT, ErrorCode.NO_ERROR, "the server is shutting down");
+    this.#drain_text = text;
+    this.sendGoaway(MAX_31_BIT, ErrorCode.NO_ERROR, text);
     const finish = () => this.#finishDraining(); // Or when the watchdog loses patience: sweep.
     this.ping().then(finish);
   }
 
   /** Ends at once: open calls are aborted, then the socket is closed. */
-  abort(): void {
-    if (this.phase === "handshake") return this.terminate("the server stopped");
+  abort(text = "the server stopped"): void {
+    if (this.phase === "handshake") return this.terminate(text);
     if (this.phase !== "open") return;
-    this.sendGoaway(this.lastPeerStreamId(), ErrorCode.NO_ERROR, "the server stopped");
-    this.closeGently("the server stopped");
+    this.sendGoaway(this.lastPeerStreamId(), ErrorCode.NO_ERROR, text);
+    this.closeGently(text);
   }
 
   #finishDraining(): void {
     if (this.phase !== "open" || this.#draining === "final") return;
     this.#draining = "final";
     this.#final_stream_id = this.#last_stream_id;
-    this.sendGoaway(this.#final_stream_id, ErrorCode.NO_ERROR, "the server is shutting down");
+    this.sendGoaway(this.#final_stream_id, ErrorCode.NO_ERROR, this.#drain_text);
     if (this.streams.size === 0) this.#endDrained();
   }
 
   /** After the frames of the last stream, which are being written right now. */
   #endDrained(): void {
-    queueMicrotask(() => this.closeGently("the server is shutting down"));
+    queueMicrotask(() => this.closeGently(this.#drain_text));
   }
 
   override sweep(now_ms: number): void {
@@ -316,9 +335,18 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
       this.#announced_ms ??= now_ms;
       if (now_ms - this.#announced_ms >= this.bounds.linger_timeout_ms) this.#finishDraining();
     }
+    if (this.phase === "open") this.#endAged(now_ms);
     for (const stream of [...this.streams.values()]) {
       if (stream.awaitingRequest) stream.checkRequestTimeout(now_ms);
     }
+  }
+
+  #endAged(now_ms: number): void {
+    const due = this.#age.due(now_ms);
+    if (due === "nothing") return;
+    this.onRefused(due === "drain" ? "connection_age" : "connection_age_grace");
+    if (due === "drain") this.drain("max_age");
+    else this.abort("max_age");
   }
 
   protected override onClosed(text: string): void {

@@ -44,7 +44,12 @@ class GreedyTransport implements Transport {
 Deno.test("replies that a peer does not read stop the reading of more", async () => {
   const transport = new GreedyTransport();
   const share = {
-    bounds: { ...SERVER_BOUNDS, output_bytes: 500_000, control_frame_burst: 1e9 },
+    bounds: {
+      ...SERVER_BOUNDS,
+      output_bytes: 500_000,
+      control_frame_burst: 1e9,
+      min_ping_interval_without_calls_ms: 0,
+    },
     routes: new Map(),
     counters: new ServerCounters(),
     emit: undefined,

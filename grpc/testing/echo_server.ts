@@ -43,12 +43,15 @@ export const ECHO_HANDLERS: Partial<ServiceHandlers<typeof Echo>> = {
   },
 };
 
+/** Tests ask for signs of life as often as they like. */
+const FREE_PINGS = { min_ping_interval_ms: 0, min_ping_interval_without_calls_ms: 0 };
+
 /** Starts a server with the echo service; `handlers` replace single methods. */
 export async function startServer(
   options: ServerOptions = {},
   handlers: Partial<ServiceHandlers<typeof Echo>> = {},
 ): Promise<TestServer> {
-  const server = new GrpcServer(options);
+  const server = new GrpcServer({ ...options, bounds: { ...FREE_PINGS, ...options.bounds } });
   server.addService(EchoService, { ...ECHO_HANDLERS, ...handlers });
   const listener = await server.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
   const port = listener.port ?? 0;

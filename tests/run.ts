@@ -47,7 +47,7 @@ const GROUPS: readonly Group[] = [
   },
   {
     name: "examples in the documentation",
-    paths: ["grpc/mod.ts", "grpc/README.md"],
+    paths: ["grpc/mod.ts", "grpc/error_details.ts", "grpc/README.md"],
     permissions: ["--allow-net=127.0.0.1", "--allow-env=PROPERTY_SEED"],
     flags: ["--doc"],
   },

@@ -390,3 +390,18 @@ Deno.test("state survives a restart: the agent's token, its suspension, and the 
     await Deno.remove(directory, { recursive: true });
   }
 });
+
+Deno.test("status counts under names that say what happened", async () => {
+  await withGateway(
+    "version: '1'\n",
+    async ({ channel, operator }) => {
+      await createClient(PolicyService, channel).checkAction(toolCall("read_file"));
+      const status = await createClient(AdminService, channel).getStatus({}, {
+        metadata: operator,
+      });
+      const names = Object.keys(status.counters);
+      assert.ok(names.length > 0);
+      assert.deepEqual(names.filter((name) => !/^[a-z_.]+$/.test(name)), []);
+    },
+  );
+});

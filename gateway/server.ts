@@ -9,8 +9,10 @@ import { VERSION } from "../core/version.ts";
 import {
   addHealthService,
   type BoundListener,
+  type Bounds,
   GrpcServer,
   type HealthControl,
+  type ServerEvent,
 } from "../grpc/mod.ts";
 import { CHECK_ACTION_SERVER_CODEC } from "../proto/check_action_codec.ts";
 import { AdminService } from "../proto/gen/assembly/admin/v1/admin_pb.ts";
@@ -38,6 +40,22 @@ export const SERVED = [
   AgentLifecycleService.typeName,
   AuditService.typeName,
 ] as const;
+
+/**
+ * The reference's server lets a client ask for a sign of life as often as it likes, and its clients
+ * are used to that; a PING a second is still no load.
+ */
+const TRANSPORT_BOUNDS: Partial<Bounds> = {
+  min_ping_interval_ms: 1000,
+  min_ping_interval_without_calls_ms: 1000,
+};
+
+/** Our own mistakes, counted by name; what peers do wrong is in the transport's statistics. */
+const TRANSPORT_FAULTS: ReadonlySet<ServerEvent["type"]> = new Set([
+  "handler_failed",
+  "accept_failed",
+  "internal_error",
+]);
 
 /** A running gateway. */
 export interface Gateway {
@@ -80,7 +98,12 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
   });
   const buckets = new RateBuckets();
   const engine = new DecisionEngine({ registry, policy: () => policy.current, buckets, clock });
-  const server = new GrpcServer({ onEvent: (name) => counters.add(`grpc.${name}`) });
+  const server = new GrpcServer({
+    bounds: TRANSPORT_BOUNDS,
+    onEvent: ({ type }) => {
+      if (TRANSPORT_FAULTS.has(type)) counters.add(`grpc.${type}`);
+    },
+  });
   const started_ms = clock.now_ms();
   const suspend = (key: string) => {
     registry.suspend(key, "budget limit exceeded", { cause: "budget_exceeded" }).catch((error) => {

@@ -10,16 +10,19 @@ import { HUFFMAN_CODE_BITS } from "./tables.ts";
 const EOS = 256;
 /** A transition that ends in the EOS symbol or leaves the tree. */
 const INVALID = -1;
-/** A transition that emits nothing. */
+/** No symbol: of an inner node, or of a transition that completes none. */
 const SILENT = -1;
+/** In a transition, the bit that says that it completes a symbol, which stands above it. */
+const EMITS = 0x100;
 
 const CODE_WORDS = new Uint32Array(257);
 
 interface Machine {
-  /** Next state by `state * 16 + nibble`; {@linkcode INVALID} when the text is not Huffman. */
-  readonly next: Int16Array;
-  /** Emitted byte by the same index, or {@linkcode SILENT}; a nibble completes at most one code. */
-  readonly emit: Int16Array;
+  /**
+   * By `state * 16 + nibble`: the next state (8 bits), {@linkcode EMITS}, and the symbol above it,
+   * for a nibble completes at most one; {@linkcode INVALID} when the text is not Huffman code.
+   */
+  readonly transitions: Int32Array;
   /** Whether a text may end in a state: fewer than 8 bits, all ones, since the last symbol. */
   readonly accepting: Uint8Array;
 }
@@ -78,8 +81,7 @@ function buildMachine(): Machine {
   assignCodeWords();
   const nodes = buildTree();
   const root = nodes[0];
-  const next = new Int16Array(nodes.length * 16).fill(INVALID);
-  const emit = new Int16Array(nodes.length * 16).fill(SILENT);
+  const transitions = new Int32Array(nodes.length * 16).fill(INVALID);
   const accepting = new Uint8Array(nodes.length);
   for (const start of nodes) {
     accepting[start.state] = start.accepting ? 1 : 0;
@@ -93,21 +95,17 @@ function buildMachine(): Machine {
         node = symbol === EOS ? undefined : root;
       }
       if (node === undefined) continue;
-      next[start.state * 16 + nibble] = node.state;
-      emit[start.state * 16 + nibble] = symbol;
+      const emitted = symbol === SILENT ? 0 : EMITS | (symbol << 9);
+      transitions[start.state * 16 + nibble] = node.state | emitted;
     }
   }
-  return { next, emit, accepting };
+  return { transitions, accepting };
 }
 
 const MACHINE = buildMachine();
 
-/** Longest text one Huffman-coded byte string can hold: the shortest code has five bits. */
-function decodedBytesMax(coded_bytes: number): number {
-  return Math.floor((coded_bytes * 8) / 5);
-}
-
-let scratch = new Uint8Array(4096);
+/** Most characters made into a text at once: each is an argument of one call. */
+const CHARS_AT_ONCE = 1024;
 
 /**
  * Decodes `bytes[start, end)` as one byte per character (Latin-1).
@@ -115,36 +113,35 @@ let scratch = new Uint8Array(4096);
  * @returns the text, or undefined when it holds EOS, wrong padding or an incomplete code
  */
 export function decodeHuffman(bytes: Uint8Array, start: number, end: number): string | undefined {
-  const needed = decodedBytesMax(end - start);
-  if (needed > scratch.length) scratch = new Uint8Array(needed);
-  const { next, emit, accepting } = MACHINE;
+  const { transitions, accepting } = MACHINE;
+  const codes: number[] = [];
   let state = 0;
-  let length = 0;
   for (let position = start; position < end; position++) {
     const byte = bytes[position] ?? 0;
-    const high = state * 16 + (byte >>> 4);
-    state = next[high] ?? INVALID;
-    if (state < 0) return undefined;
-    const first = emit[high] ?? SILENT;
-    if (first >= 0) scratch[length++] = first;
-    const low = state * 16 + (byte & 15);
-    state = next[low] ?? INVALID;
-    if (state < 0) return undefined;
-    const second = emit[low] ?? SILENT;
-    if (second >= 0) scratch[length++] = second;
+    const high = transitions[state * 16 + (byte >>> 4)] ?? INVALID;
+    if (high < 0) return undefined;
+    if (high & EMITS) codes.push(high >>> 9);
+    const low = transitions[(high & 0xff) * 16 + (byte & 15)] ?? INVALID;
+    if (low < 0) return undefined;
+    if (low & EMITS) codes.push(low >>> 9);
+    state = low & 0xff;
   }
-  if (accepting[state] !== 1) return undefined;
-  return latin1(scratch, 0, length);
+  return accepting[state] === 1 ? textOf(codes) : undefined;
 }
 
 /** Bytes as one character each. */
 export function latin1(bytes: Uint8Array, start: number, end: number): string {
-  if (end - start <= 4096) {
-    return String.fromCharCode.apply(null, bytes.subarray(start, end) as unknown as number[]);
-  }
+  const codes = new Array<number>(end - start);
+  for (let index = 0; index < codes.length; index++) codes[index] = bytes[start + index] ?? 0;
+  return textOf(codes);
+}
+
+/** A plain array is turned into arguments much faster than a typed one. */
+function textOf(codes: number[]): string {
+  if (codes.length <= CHARS_AT_ONCE) return String.fromCharCode.apply(null, codes);
   let text = "";
-  for (let position = start; position < end; position += 4096) {
-    text += latin1(bytes, position, Math.min(position + 4096, end));
+  for (let from = 0; from < codes.length; from += CHARS_AT_ONCE) {
+    text += String.fromCharCode.apply(null, codes.slice(from, from + CHARS_AT_ONCE));
   }
   return text;
 }

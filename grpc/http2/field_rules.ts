@@ -6,7 +6,17 @@
  */
 
 /** A field name: lower case, no colon (pseudo headers are handled apart). */
-const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+const NAME_CHARS = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+const IS_NAME_CHAR = new Uint8Array(256);
+for (const char of NAME_CHARS) IS_NAME_CHAR[char.charCodeAt(0)] = 1;
+
+function isName(text: string): boolean {
+  for (let index = 0; index < text.length; index++) {
+    if (IS_NAME_CHAR[text.charCodeAt(index)] !== 1) return false;
+  }
+  return text.length > 0;
+}
+
 /** A field value: no NUL, CR, LF; other bytes are as the sender wishes. */
 // deno-lint-ignore no-control-regex
 const FIELD_VALUE = /^[^\x00\r\n]*$/;
@@ -25,7 +35,7 @@ function isBlank(code: number): boolean {
 
 /** Whether a regular field may stand in an HTTP/2 message. */
 export function isAllowedField(name: string, value: string): boolean {
-  if (!FIELD_NAME.test(name) || CONNECTION_SPECIFIC.has(name)) return false;
+  if (!isName(name) || CONNECTION_SPECIFIC.has(name)) return false;
   return isAllowedValue(value) && (name !== "te" || value === "trailers");
 }
 

@@ -55,6 +55,14 @@ interface Pseudo {
   authority: string | undefined;
 }
 
+const COLON = 0x3a;
+const PSEUDO: ReadonlyMap<string, keyof Pseudo> = new Map([
+  [":method", "method"],
+  [":scheme", "scheme"],
+  [":path", "path"],
+  [":authority", "authority"],
+]);
+
 /** Judges a decoded header list. */
 export function parseRequestHead(
   fields: readonly string[],
@@ -156,13 +164,10 @@ function readPseudo(fields: readonly string[], pseudo: Pseudo): number | undefin
   let index = 0;
   for (; index < fields.length; index += 2) {
     const name = fields[index] ?? "";
-    if (!name.startsWith(":")) break;
+    if (name.charCodeAt(0) !== COLON) break;
     const value = fields[index + 1] ?? "";
-    const key = name.slice(1);
-    if (key !== "method" && key !== "scheme" && key !== "path" && key !== "authority") {
-      return undefined;
-    }
-    if (pseudo[key] !== undefined || !isAllowedValue(value)) return undefined;
+    const key = PSEUDO.get(name);
+    if (key === undefined || pseudo[key] !== undefined || !isAllowedValue(value)) return undefined;
     pseudo[key] = value;
   }
   const { method, scheme, path } = pseudo;

@@ -196,7 +196,7 @@ function stream(
     unit: bulk ? "MB/s" : "round trips/s",
     better: "more",
     value: rate,
-    suits: isPlainGrpc,
+    suits: (peer) => isPlainGrpc(peer) || peer.name === "ours_hand",
     repetitions_max: 3,
     run: async (bench, _peer, server) => {
       const flags = ["-body", bench.message, "-seconds", String(bench.seconds)];

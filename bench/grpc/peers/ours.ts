@@ -1,6 +1,6 @@
 /**
- * Our server as a peer of grpc_bench.ts: `ours.ts protobuf_es|hand [CERT KEY]`. `hand` swaps the
- * codec of the unary method for one written for its message; nothing else differs.
+ * Our server as a peer of grpc_bench.ts: `ours.ts protobuf_es|hand [CERT KEY]`. `hand` swaps
+ * protobuf-es for a codec written for the message; nothing else differs.
  *
  * @module
  */
@@ -11,8 +11,9 @@ import { ECHO_HANDLERS } from "../../../grpc/testing/echo_server.ts";
 import { decodeEcho, encodeEcho } from "./hand_codec.ts";
 
 const [codec, cert, key] = Deno.args;
+const hand = { decode: decodeEcho, encode: encodeEcho };
 const options: ServiceOptions<typeof Echo> = codec === "hand"
-  ? { codecs: { unary: { decode: decodeEcho, encode: encodeEcho } } }
+  ? { codecs: { unary: hand, expand: hand, collect: hand, converse: hand } }
   : {};
 const server = new GrpcServer();
 server.addService(EchoService, ECHO_HANDLERS, options);

@@ -81,6 +81,16 @@ export interface Bounds {
   readonly output_bytes: number;
   /** Text of `grpc-message`, before percent-encoding. At it: the text is cut. */
   readonly status_message_bytes: number;
+  /**
+   * Web requests (gRPC-Web, Connect) under way at once on one server, from their headers to the
+   * last byte of their response and the end of their handler. At it: UNAVAILABLE, unread.
+   */
+  readonly web_calls: number;
+  /**
+   * Bytes of web responses waiting for their readers, over one server. At it: the call that adds
+   * more ends with RESOURCE_EXHAUSTED.
+   */
+  readonly web_pending_bytes: number;
   /** From accept to the end of TLS, preface and SETTINGS. At it: the connection is closed. */
   readonly handshake_timeout_ms: number;
   /** From our SETTINGS to their acknowledgement. At it: GOAWAY SETTINGS_TIMEOUT, closed. */
@@ -102,6 +112,11 @@ export interface Bounds {
   readonly refused_request_timeout_ms: number;
   /** A connection without a stream. At it: GOAWAY NO_ERROR, closed. */
   readonly idle_timeout_ms: number;
+  /**
+   * A streaming web call neither side of which sends a byte: there is no PING to ask whether the
+   * peer is there. At it: the call ends with UNAVAILABLE.
+   */
+  readonly web_idle_timeout_ms: number;
   /** Silence on a connection after which a PING asks whether the peer is there; 0 never asks. */
   readonly keepalive_interval_ms: number;
   /** An unanswered keepalive PING. At it: the connection is closed. */
@@ -153,6 +168,8 @@ export const SERVER_BOUNDS: Bounds = {
   output_high_water_bytes: 256 * 1024,
   output_bytes: 1024 * 1024,
   status_message_bytes: 2048,
+  web_calls: 1024,
+  web_pending_bytes: 256 * 1024 * 1024,
   handshake_timeout_ms: 10_000,
   settings_timeout_ms: 10_000,
   frame_timeout_ms: 10_000,
@@ -162,6 +179,7 @@ export const SERVER_BOUNDS: Bounds = {
   refused_body_bytes: 16_384,
   refused_request_timeout_ms: 5000,
   idle_timeout_ms: 10 * 60_000,
+  web_idle_timeout_ms: 10 * 60_000,
   keepalive_interval_ms: 60_000,
   keepalive_timeout_ms: 20_000,
   max_connection_age_ms: Number.POSITIVE_INFINITY,
@@ -244,7 +262,11 @@ export type Refusal =
   | "pings"
   | "tls_handshake"
   | "deadline"
-  | "interceptor";
+  | "interceptor"
+  | "web_calls"
+  | "web_idle_timeout"
+  | "web_host"
+  | "web_origin";
 
 /**
  * The defaults with the given overrides.

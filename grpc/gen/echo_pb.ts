@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file echo.proto.
  */
 export const file_echo: GenFile = /*@__PURE__*/
-  fileDesc("CgplY2hvLnByb3RvEgxncnBjLnRlc3QudjEiOwoLRWNob01lc3NhZ2USDAoEdGV4dBgBIAEoCRIPCgdwYXlsb2FkGAIgASgMEg0KBWNvdW50GAMgASgFMtACCgRFY2hvEj0KBVVuYXJ5EhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlGhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlEkAKBkV4cGFuZBIZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZRoZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZTABEkEKB0NvbGxlY3QSGS5ncnBjLnRlc3QudjEuRWNob01lc3NhZ2UaGS5ncnBjLnRlc3QudjEuRWNob01lc3NhZ2UoARJECghDb252ZXJzZRIZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZRoZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZSgBMAESPgoGQWJzZW50EhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlGhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlYgZwcm90bzM");
+  fileDesc("CgplY2hvLnByb3RvEgxncnBjLnRlc3QudjEiOwoLRWNob01lc3NhZ2USDAoEdGV4dBgBIAEoCRIPCgdwYXlsb2FkGAIgASgMEg0KBWNvdW50GAMgASgFMpMDCgRFY2hvEj0KBVVuYXJ5EhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlGhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlEkAKBkV4cGFuZBIZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZRoZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZTABEkEKB0NvbGxlY3QSGS5ncnBjLnRlc3QudjEuRWNob01lc3NhZ2UaGS5ncnBjLnRlc3QudjEuRWNob01lc3NhZ2UoARJECghDb252ZXJzZRIZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZRoZLmdycGMudGVzdC52MS5FY2hvTWVzc2FnZSgBMAESPgoGQWJzZW50EhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlGhkuZ3JwYy50ZXN0LnYxLkVjaG9NZXNzYWdlEkEKBExvb2sSGS5ncnBjLnRlc3QudjEuRWNob01lc3NhZ2UaGS5ncnBjLnRlc3QudjEuRWNob01lc3NhZ2UiA5ACAWIGcHJvdG8z");
 
 /**
  * @generated from message grpc.test.v1.EchoMessage
@@ -81,6 +81,14 @@ export const Echo: GenService<{
    * @generated from rpc grpc.test.v1.Echo.Absent
    */
   absent: {
+    methodKind: "unary";
+    input: typeof EchoMessageSchema;
+    output: typeof EchoMessageSchema;
+  },
+  /**
+   * @generated from rpc grpc.test.v1.Echo.Look
+   */
+  look: {
     methodKind: "unary";
     input: typeof EchoMessageSchema;
     output: typeof EchoMessageSchema;

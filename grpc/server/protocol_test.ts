@@ -172,7 +172,7 @@ const BODIES: readonly (readonly [string, Uint8Array, string])[] = [
   ["two messages", concat(prefixed([]), prefixed([])), "12"],
   ["half a prefix", Uint8Array.of(0, 0, 0), "13"],
   ["half a message", Uint8Array.of(0, 0, 0, 0, 5, 1, 2), "13"],
-  ["a compressed message", prefixed([1, 2, 3], 1), "12"],
+  ["a compressed message", prefixed([1, 2, 3], 1), "13"],
   ["an unknown flag", prefixed([1, 2, 3], 7), "13"],
   ["a message that is not protobuf", prefixed([0xff, 0xff]), "13"],
   ["text that is not UTF-8", prefixed([0x0a, 1, 0xff]), "13"],

@@ -136,8 +136,9 @@ export class RequestBody {
     switch (this.#reader.head()) {
       case "compressed":
         return {
+          // Of the caller's making, not of ours to implement (gRPC, "Compression").
           refusal: "compression",
-          code: Code.UNIMPLEMENTED,
+          code: Code.INTERNAL,
           text: "a compressed message without a message encoding",
         };
       case "too_long": {

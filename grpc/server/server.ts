@@ -141,9 +141,9 @@ export class GrpcServer {
   }
 
   async #end(grace_ms: number): Promise<void> {
+    const gone = [...this.#doorways].map((doorway) => doorway.drain());
     await Promise.all([...this.#listeners].map((listener) => listener.close()));
     for (const connection of [...this.#connections]) connection.drain();
-    const gone = [...this.#doorways].map((doorway) => doorway.drain());
     if (this.#connections.size > 0) {
       gone.push(new Promise((resolve) => this.#onLastGone = resolve));
     }

@@ -1,0 +1,85 @@
+/**
+ * The web calls of one server: how many may be open, and how they end with it.
+ *
+ * @module
+ */
+
+import type { Bounds } from "../bounds.ts";
+import { type Doorway, type DoorwayHost, type GrpcServer, openDoorway } from "../server/server.ts";
+import type { Route } from "../server/route.ts";
+import type { ServerCounters } from "../server/stats.ts";
+import type { ServerEvent } from "../server/types.ts";
+import { type ExchangeRoom, WebExchange, type WebRequest } from "./exchange.ts";
+
+const ROOMS = new WeakMap<GrpcServer, WebCalls>();
+
+/** Every open web call of one server, whichever handler it came through. */
+export class WebCalls implements Doorway, ExchangeRoom {
+  readonly bounds: Bounds;
+  readonly routes: ReadonlyMap<string, Route>;
+  readonly counters: ServerCounters;
+  readonly emit: ((event: ServerEvent) => void) | undefined;
+  pending_bytes = 0;
+
+  readonly #host: DoorwayHost;
+  readonly #open = new Set<WebExchange>();
+  #drained: Promise<void> | undefined;
+  #onLastClosed: (() => void) | undefined;
+
+  private constructor(host: DoorwayHost) {
+    this.#host = host;
+    this.bounds = host.bounds;
+    this.routes = host.routes;
+    this.counters = host.counters;
+    this.emit = host.emit;
+  }
+
+  /** @throws TypeError when the server is shut down */
+  static of(server: GrpcServer): WebCalls {
+    const known = ROOMS.get(server);
+    if (known !== undefined) return known;
+    const made = openDoorway(server, (host) => new WebCalls(host));
+    ROOMS.set(server, made);
+    return made;
+  }
+
+  get busy(): boolean {
+    return this.#open.size > 0;
+  }
+
+  /** Why no further call may begin, if none may. */
+  get closedFor(): "draining" | "full" | undefined {
+    if (this.#drained !== undefined) return "draining";
+    return this.#open.size >= this.bounds.web_calls ? "full" : undefined;
+  }
+
+  /** Begins a call. */
+  open(request: WebRequest): Promise<Response> {
+    const exchange = new WebExchange(this, request);
+    this.#open.add(exchange);
+    this.#host.startSweeping();
+    exchange.start();
+    return exchange.response;
+  }
+
+  onClosed(exchange: WebExchange): void {
+    this.#open.delete(exchange);
+    if (this.#open.size === 0) this.#onLastClosed?.();
+  }
+
+  sweep(now_ms: number): void {
+    for (const exchange of [...this.#open]) exchange.sweep(now_ms);
+  }
+
+  drain(): Promise<void> {
+    return this.#drained ??= this.#open.size === 0
+      ? Promise.resolve()
+      : new Promise((resolve) => this.#onLastClosed = resolve);
+  }
+
+  abort(): void {
+    for (const exchange of [...this.#open]) exchange.abort();
+    // A handler that does not hear its signal must not hold the server.
+    this.#onLastClosed?.();
+  }
+}

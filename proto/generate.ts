@@ -31,7 +31,13 @@ interface Room {
 /** `grpc/` is a package of its own: its sources lie beside what is generated from them. */
 const ROOMS: readonly Room[] = [
   { directory: "proto", sources: "assembly", generated: "proto/gen" },
-  ...["grpc/gen", "grpc/examples/gen", "grpc/conformance/interop/gen", "bench/grpc/gen"].map(
+  ...[
+    "grpc/gen",
+    "grpc/examples/gen",
+    "grpc/conformance/interop/gen",
+    "grpc/conformance/connect/gen",
+    "bench/grpc/gen",
+  ].map(
     (directory) => ({ directory, sources: ".", generated: directory }),
   ),
 ];

@@ -56,3 +56,57 @@ Deno.test("the four kinds of calls carry their messages both ways over TCP", asy
   await channel.close();
   await server.shutdown();
 });
+
+Deno.test("headers can be had before the first message, and a failure after them", async () => {
+  const { server, target } = await startServer({}, {
+    converse: async function* (requests, context) {
+      context.headers.set("x-early", "yes");
+      context.sendHeaders();
+      context.sendHeaders();
+      for await (const request of requests) {
+        if (request.text === "fail") throw new GrpcError("as asked", Code.ABORTED);
+        yield request;
+      }
+      context.trailers.set("x-late", "yes");
+    },
+  });
+  const channel = new Channel(target);
+  const client = createClient(Echo, channel);
+  for (const text of ["end well", "fail"]) {
+    const early = Promise.withResolvers<string | undefined>();
+    let late: string | undefined;
+    const requests = async function* () {
+      // The caller says nothing before it has the headers.
+      assert.equal(await early.promise, "yes");
+      yield { text };
+    };
+    const answers = Array.fromAsync(client.converse(requests(), {
+      onHeaders: (metadata) => early.resolve(metadata.get("x-early")),
+      onTrailers: (metadata) => late = metadata.get("x-late"),
+    }));
+    if (text === "fail") {
+      assert.equal((await statusOf(answers)).code, Code.ABORTED);
+    } else {
+      assert.equal((await answers).length, 1);
+      assert.equal(late, "yes");
+    }
+  }
+  await channel.close();
+  await server.shutdown();
+});
+
+Deno.test("headers that are too large to send are the handler's to hear of", async () => {
+  const { server, target } = await startServer({}, {
+    unary: (request, context) => {
+      context.headers.set("x-large", "v".repeat(20_000));
+      assert.throws(() => context.sendHeaders(), { code: Code.INTERNAL });
+      context.headers.delete("x-large");
+      context.sendHeaders();
+      return request;
+    },
+  });
+  const channel = new Channel(target);
+  assert.equal((await createClient(Echo, channel).unary({ text: "small" })).text, "small");
+  await channel.close();
+  await server.shutdown();
+});

@@ -135,6 +135,7 @@ function context(signal: AbortSignal = new AbortController().signal): CallContex
     peer: { transport: "tcp", address: "127.0.0.1:1" },
     headers: new Metadata(),
     trailers: new Metadata(),
+    sendHeaders: () => {},
   };
 }
 

@@ -62,6 +62,8 @@ export abstract class ServerCallContext extends Http2Stream implements CallConte
     return this.#abort.signal;
   }
 
+  abstract sendHeaders(): void;
+
   /** Tells the handler, now or when it first looks. */
   protected abort(reason: GrpcError): void {
     this.abort_reason = reason;

@@ -1,6 +1,6 @@
 /**
- * The sending half of a call on a server: headers with the first message, messages, and exactly one
- * status at the end.
+ * The sending half of a call on a server: headers with the first message or before it, messages, and
+ * exactly one status at the end.
  *
  * @module
  */
@@ -72,6 +72,10 @@ export abstract class RespondingCall extends ServerCallContext {
     return new Promise((resolve) => {
       this.#wakeSender = resolve;
     });
+  }
+
+  sendHeaders(): void {
+    if (!this.ended) this.#sendHeaders();
   }
 
   #sendHeaders(): void {

@@ -29,10 +29,17 @@ export interface CallContext {
   /** Absolute, epoch milliseconds; undefined when the caller set none. */
   readonly deadline_ms: number | undefined;
   readonly peer: Peer;
-  /** Response headers; sent with the first response message. */
+  /** Response headers; sent with the first response message, or by {@linkcode sendHeaders}. */
   readonly headers: Metadata;
   /** Response trailers; sent with the status, OK or not. */
   readonly trailers: Metadata;
+  /**
+   * Sends the response headers now, for callers that wait for them before they send or read. Does
+   * nothing when they are sent already or the call has ended.
+   *
+   * @throws GrpcError INTERNAL when they are larger than we or the caller would receive
+   */
+  sendHeaders(): void;
 }
 
 /** The handler of one method, by its kind. A unary handler may answer synchronously. */

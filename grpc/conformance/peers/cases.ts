@@ -7,14 +7,22 @@
 
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { type Channel, type Client, Code, createClient, GrpcError, Metadata } from "../../mod.ts";
+import {
+  type Bounds,
+  type Channel,
+  type Client,
+  Code,
+  createClient,
+  GrpcError,
+  Metadata,
+} from "../../mod.ts";
 import { Echo, type EchoMessage, EchoMessageSchema } from "../../gen/echo_pb.ts";
 
 /** What a case works with. */
 export interface CaseWorld {
   readonly client: Client<typeof Echo>;
   /** A channel of the case's own to the same server. */
-  newChannel(): Channel;
+  newChannel(bounds?: Partial<Bounds>): Channel;
   /** What the server says of a request over its cap: RESOURCE_EXHAUSTED, but for tonic. */
   readonly over_cap_code: Code;
   /** Whether the server can send metadata beside an OK; tonic's cannot. */
@@ -29,6 +37,9 @@ const CAP_BYTES = 4 * 1024 * 1024;
 const RUN_AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 const CHUNK = new Uint8Array(4096).fill(7);
 const UPLOADS = 10_000;
+const MANY_CANCELS = 400;
+const FLOODS = 500;
+const FLOOD_BYTES = 65_000;
 const POLL_MS = 20;
 
 /** The cases by name, in the order they are run. */
@@ -36,6 +47,8 @@ export const CASES: Readonly<Record<string, (world: CaseWorld) => Promise<void>>
   four_kinds: fourKinds,
   refused_with_metadata: refusedWithMetadata,
   metadata: echoedMetadata,
+  metadata_over_limit: metadataOverLimit,
+  headers_first: headersFirst,
   unimplemented: async ({ client }) =>
     void await rejectsWith(Code.UNIMPLEMENTED, client.absent({})),
   aborted_by_server: async ({ client }) => {
@@ -88,9 +101,21 @@ export const CASES: Readonly<Record<string, (world: CaseWorld) => Promise<void>>
     const answers = await Promise.all(counts.map((count) => client.unary({ count })));
     assert.deepEqual(answers.map(({ count }) => count), counts);
   },
+  many_cancels: manyCancels,
+  flood: flood,
+  small_windows: smallWindows,
   paused_reader: pausedReader,
   paused_upload: pausedUpload,
   drained_while_streaming: drainedWhileStreaming,
+  killed_while_streaming: async ({ client }) => {
+    const requests = new Requests();
+    const responses = client.converse(requests)[Symbol.asyncIterator]();
+    requests.send({ text: "once" });
+    assert.equal((await responses.next()).done, false);
+    await client.unary({ text: "die" });
+    await rejectsWith(Code.UNAVAILABLE, responses.next());
+    requests.end();
+  },
   turned_away: async ({ client }) =>
     void await rejectsWith(Code.UNAVAILABLE, client.unary({}, { timeout_ms: 10_000 })),
 };
@@ -188,6 +213,58 @@ async function echoedMetadata({ client, trailers_with_ok }: CaseWorld): Promise<
     assert.deepEqual(echoed.getBinary("x-raw-bin"), raw);
     assert.deepEqual(echoed.getAllBinary("x-many-bin"), many);
   }
+}
+
+/** Whatever becomes of the call, the connection lives. */
+async function metadataOverLimit({ client }: CaseWorld): Promise<void> {
+  const metadata = new Metadata();
+  for (const name of ["a", "b", "c", "d", "e"]) metadata.set(`x-${name}`, name.repeat(4096));
+  await client.unary({}, { metadata }).catch((reason) => assert.ok(reason instanceof GrpcError));
+  assert.equal((await client.unary({ count: 1 })).count, 1);
+}
+
+async function headersFirst({ client }: CaseWorld): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const requests = async function* () {
+    await promise;
+    yield { text: "late" };
+  };
+  const metadata = new Metadata().set("x-early", "yes");
+  const call = client.converse(requests(), { metadata, onHeaders: () => resolve() });
+  assert.deepEqual((await Array.fromAsync(call)).map(({ text }) => text), ["late"]);
+}
+
+async function manyCancels({ client }: CaseWorld): Promise<void> {
+  const before = await cancelledCount(client);
+  for (let round = 0; round < MANY_CANCELS; round++) {
+    for await (const _ of client.expand({ text: "hang" })) break;
+  }
+  assert.equal((await client.unary({ count: 1 })).count, 1);
+  await untilCancelled(client, before + MANY_CANCELS - 1);
+}
+
+/** Both directions at once and full. */
+async function flood({ client }: CaseWorld): Promise<void> {
+  const payload = new Uint8Array(FLOOD_BYTES).fill(3);
+  async function* requests(): AsyncGenerator<Request> {
+    for (let count = 0; count < FLOODS; count++) yield await Promise.resolve({ payload, count });
+  }
+  let next = 0;
+  for await (const message of client.converse(requests())) {
+    assert.equal(message.count, next++);
+    assert.equal(message.payload.length, payload.length);
+  }
+  assert.equal(next, FLOODS);
+}
+
+/** A window of a kilobyte, through which a megabyte has to pass. */
+async function smallWindows({ newChannel }: CaseWorld): Promise<void> {
+  const channel = newChannel({ stream_window_bytes: 1000, connection_window_bytes: 65_535 });
+  const client = createClient(Echo, channel);
+  const sizes = [1, 999, 1000, 1001, 100_000, 1_000_000];
+  const calls = sizes.map((count) => client.unary({ text: "size", count }));
+  assert.deepEqual((await Promise.all(calls)).map(({ payload }) => payload.length), sizes);
+  await channel.close();
 }
 
 async function cancelledCount(client: Client<typeof Echo>): Promise<number> {

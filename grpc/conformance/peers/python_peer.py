@@ -77,13 +77,22 @@ def decode(raw):
 class Echo:
     def __init__(self):
         self.cancelled = self.sent = 0
+        self.lock = threading.Lock()
         self.stop = threading.Event()
 
-    def over(self, context):
+    def watch(self, context):
+        """An event for the end of a call; a stream's has to be asked for before its first message,
+        because grpcio does not go on with a generator whose call is over."""
         over = threading.Event()
-        if context.add_callback(over.set):
-            over.wait()
-        self.cancelled += 1
+
+        def count():
+            with self.lock:
+                self.cancelled += 1
+            over.set()
+
+        if not context.add_callback(count):
+            count()
+        return over
 
     def unary(self, request, context):
         if request.text == "length":
@@ -100,13 +109,15 @@ class Echo:
         if request.text == "deadline":
             return Message(count=round(context.time_remaining() * 1000))
         if request.text == "hang":
-            self.over(context)
+            self.watch(context).wait()
         if request.text == "cancelled":
             return Message(count=self.cancelled)
         if request.text == "sent":
             return Message(count=self.sent)
         if request.text == "drain":
             self.stop.set()
+        if request.text == "die":
+            threading.Timer(0.05, os._exit, (1,)).start()
         return request
 
     def expand(self, request, context):
@@ -114,8 +125,9 @@ class Echo:
             yield Message(payload=request.payload)
             self.sent += 1
         if request.text == "hang":
+            over = self.watch(context)
             yield request
-            self.over(context)
+            over.wait()
             return
         for count in range(request.count):
             yield Message(count=count, payload=request.payload)
@@ -129,6 +141,8 @@ class Echo:
         return Message(count=count)
 
     def converse(self, requests, context):
+        if "x-early" in dict(context.invocation_metadata()):
+            context.send_initial_metadata(())
         for request in requests:
             if request.text == "abort":
                 context.abort(grpc.StatusCode.ABORTED, "enough")
@@ -290,6 +304,25 @@ def metadata(client):
         expect([tuple(pair) for pair in echoed if pair[0].startswith("x-")], sent)
 
 
+def metadata_over_limit(client):
+    sent = [(f"x-{name}", name * 4096) for name in "abcde"]
+    try:
+        client.unary(Message(), timeout=10, metadata=sent)
+    except grpc.RpcError:
+        expect(client.unary(Message(count=1), timeout=10).count, 1)
+        return
+    raise AssertionError("the call went well")
+
+
+def headers_first(client):
+    requests = Requests()
+    responses = client.converse(requests, timeout=10, metadata=(("x-early", "yes"),))
+    responses.initial_metadata()  # Waits for it.
+    requests.send(Message("late"))
+    requests.end()
+    expect([message.text for message in responses], ["late"])
+
+
 def unimplemented(client):
     fails_with(grpc.StatusCode.UNIMPLEMENTED, lambda: client.absent(Message(), timeout=10))
 
@@ -374,6 +407,23 @@ def parallel(client):
     expect([call.result().count for call in calls], list(range(500)))
 
 
+def many_cancels(client):
+    before = cancelled_count(client)
+    for _ in range(400):
+        responses = client.expand(Message("hang"), timeout=20)
+        next(responses)
+        responses.cancel()
+    expect(client.unary(Message(count=1), timeout=10).count, 1)
+    until_cancelled(client, before + 399)
+
+
+def flood(client):
+    payload = bytes(65_000)
+    requests = (Message(payload=payload, count=count) for count in range(500))
+    counts = [(message.count, len(message.payload)) for message in client.converse(requests, timeout=60)]
+    expect(counts, [(count, len(payload)) for count in range(500)])
+
+
 def paused_reader(client):
     before = client.unary(Message("sent"), timeout=10).count
     responses = client.expand(Message("forever", CHUNK), timeout=60)
@@ -416,6 +466,16 @@ def drained_while_streaming(client):
     requests.end()
     expect(list(responses), [])
     fails_with(grpc.StatusCode.UNAVAILABLE, lambda: client.unary(Message(), timeout=10))
+
+
+def killed_while_streaming(client):
+    requests = Requests()
+    responses = client.converse(requests, timeout=20)
+    requests.send(Message("once"))
+    next(responses)
+    client.unary(Message("die"), timeout=10)
+    fails_with(grpc.StatusCode.UNAVAILABLE, lambda: next(responses))
+    requests.end()
 
 
 def turned_away(client):

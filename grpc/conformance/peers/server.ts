@@ -18,6 +18,7 @@ import {
 import { Echo, type EchoMessage, EchoMessageSchema } from "../../gen/echo_pb.ts";
 
 const PAUSE_MS = 1000;
+const DIE_AFTER_MS = 50;
 
 const options = new Map(
   Deno.args.slice(1).map((arg) => {
@@ -85,6 +86,9 @@ async function answer(request: EchoMessage, context: CallContext): Promise<EchoM
       // After the answer is on its way, as the other peers do.
       setTimeout(() => server.shutdown({ grace_ms: 60_000 }), 0);
       return request;
+    case "die":
+      setTimeout(() => Deno.exit(1), DIE_AFTER_MS);
+      return request;
     default:
       return request;
   }
@@ -112,7 +116,8 @@ const HANDLERS: Partial<ServiceHandlers<typeof Echo>> = {
     }
     return counted(count);
   },
-  converse: async function* (requests) {
+  converse: async function* (requests, context) {
+    if (context.metadata.get("x-early") !== undefined) context.sendHeaders();
     for await (const request of requests) {
       if (request.text === "abort") throw new GrpcError("enough", Code.ABORTED);
       yield request;

@@ -165,6 +165,25 @@ var cases = map[string]func(*grpc.ClientConn){
 			expect(trailers.Get(key), values)
 		}
 	},
+	"metadata_over_limit": func(conn *grpc.ClientConn) {
+		ctx := within(10 * time.Second)
+		for _, name := range []string{"a", "b", "c", "d", "e"} {
+			ctx = metadata.AppendToOutgoingContext(ctx, "x-"+name, strings.Repeat(name, 4096))
+		}
+		if _, err := unary(ctx, conn, &message{}); err == nil {
+			panic("the call went well")
+		}
+		expect(ask(conn, &message{count: 1}).count, int32(1))
+	},
+	"headers_first": func(conn *grpc.ClientConn) {
+		ctx := metadata.AppendToOutgoingContext(within(10*time.Second), "x-early", "yes")
+		both := stream(ctx, conn, "Converse")
+		must(both.Header())
+		check(both.SendMsg(&message{text: "late"}))
+		check(both.CloseSend())
+		expect(receive(both).text, "late")
+		expect(both.RecvMsg(&message{}), io.EOF)
+	},
 	"unimplemented": func(conn *grpc.ClientConn) {
 		err := conn.Invoke(within(10*time.Second), path("Absent"), &message{}, &message{})
 		expectCode(err, codes.Unimplemented)
@@ -239,6 +258,34 @@ var cases = map[string]func(*grpc.ClientConn){
 			expect(count, int32(index+1))
 		}
 	},
+	"many_cancels": func(conn *grpc.ClientConn) {
+		before := cancelledCount(conn)
+		for range 400 {
+			ctx, cancel := context.WithCancel(within(20 * time.Second))
+			receive(expand(ctx, conn, &message{text: "hang"}))
+			cancel()
+		}
+		expect(ask(conn, &message{count: 1}).count, int32(1))
+		untilCancelled(conn, before+399)
+	},
+	"flood": func(conn *grpc.ClientConn) {
+		payload := make([]byte, 65_000)
+		both := stream(within(60*time.Second), conn, "Converse")
+		go func() {
+			for count := range int32(500) {
+				if both.SendMsg(&message{payload: payload, count: count}) != nil {
+					return
+				}
+			}
+			both.CloseSend()
+		}()
+		for count := range int32(500) {
+			response := receive(both)
+			expect(response.count, count)
+			expect(len(response.payload), len(payload))
+		}
+		expect(both.RecvMsg(&message{}), io.EOF)
+	},
 	"paused_reader": func(conn *grpc.ClientConn) {
 		before := ask(conn, &message{text: "sent"}).count
 		ctx, cancel := context.WithCancel(within(60 * time.Second))
@@ -285,6 +332,13 @@ var cases = map[string]func(*grpc.ClientConn){
 		expect(both.RecvMsg(&message{}), io.EOF)
 		_, err := unary(within(10*time.Second), conn, &message{})
 		expectCode(err, codes.Unavailable)
+	},
+	"killed_while_streaming": func(conn *grpc.ClientConn) {
+		both := stream(within(20*time.Second), conn, "Converse")
+		check(both.SendMsg(&message{text: "once"}))
+		receive(both)
+		ask(conn, &message{text: "die"})
+		expectCode(both.RecvMsg(&message{}), codes.Unavailable)
 	},
 	"turned_away": func(conn *grpc.ClientConn) {
 		_, err := unary(within(10*time.Second), conn, &message{})

@@ -62,6 +62,8 @@ func (e *echo) unary(ctx context.Context, request *message) (*message, error) {
 		return &message{count: e.sent.Load()}, nil
 	case "drain":
 		time.AfterFunc(50*time.Millisecond, e.server.GracefulStop)
+	case "die":
+		time.AfterFunc(50*time.Millisecond, func() { os.Exit(1) })
 	}
 	return request, nil
 }
@@ -106,6 +108,11 @@ func (e *echo) collect(stream grpc.ServerStream) error {
 }
 
 func (e *echo) converse(stream grpc.ServerStream) error {
+	if sent, _ := metadata.FromIncomingContext(stream.Context()); len(sent["x-early"]) > 0 {
+		if err := stream.SendHeader(nil); err != nil {
+			return err
+		}
+	}
 	for {
 		var request message
 		if err := stream.RecvMsg(&request); err == io.EOF {

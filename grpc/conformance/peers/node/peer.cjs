@@ -71,6 +71,9 @@ function serve() {
         case "drain":
           answer(null, request);
           return setTimeout(shutdown, 50);
+        case "die":
+          answer(null, request);
+          return setTimeout(() => process.exit(1), 50);
         default:
           return answer(null, request);
       }
@@ -100,6 +103,7 @@ function serve() {
       answer(null, { count });
     },
     Converse(call) {
+      if (call.metadata.get("x-early").length > 0) call.sendMetadata(new grpc.Metadata());
       call.on("data", (request) => {
         if (request.text !== "abort") return call.write(request);
         call.emit("error", { code: grpc.status.ABORTED, details: "enough" });
@@ -228,6 +232,23 @@ const CASES = {
       assert.deepEqual(echoed.get("x-many-bin"), many);
     }
   },
+  async metadata_over_limit(client) {
+    const metadata = new grpc.Metadata();
+    for (const name of "abcde") metadata.set(`x-${name}`, name.repeat(4096));
+    const [outcome] = await Promise.allSettled([unary(client, {}, { metadata })]);
+    assert.equal(outcome.status, "rejected", "the call went well");
+    assert.equal((await unary(client, { count: 1 })).count, 1);
+  },
+  async headers_first(client) {
+    const metadata = new grpc.Metadata();
+    metadata.set("x-early", "yes");
+    const stream = client.Converse(metadata, within(10_000));
+    const responses = stream[Symbol.asyncIterator]();
+    await new Promise((resolve) => stream.once("metadata", resolve));
+    stream.end({ text: "late" });
+    assert.equal((await responses.next()).value.text, "late");
+    assert.equal((await responses.next()).done, true);
+  },
   async unimplemented(client) {
     const call = new Promise((resolve, reject) =>
       client.Absent(
@@ -295,6 +316,33 @@ const CASES = {
     const answers = await Promise.all(counts.map((count) => unary(client, { count })));
     assert.deepEqual(answers.map(({ count }) => count), counts);
   },
+  async many_cancels(client) {
+    const before = await cancelledCount(client);
+    for (let round = 0; round < 400; round++) {
+      const stream = client.Expand({ text: "hang" }, within(20_000));
+      await stream[Symbol.asyncIterator]().next();
+      stream.on("error", () => {});
+      stream.cancel();
+    }
+    assert.equal((await unary(client, { count: 1 })).count, 1);
+    await untilCancelled(client, before + 399);
+  },
+  async flood(client) {
+    const payload = Buffer.alloc(65_000, 3);
+    const stream = client.Converse(new grpc.Metadata(), within(60_000));
+    (async () => {
+      for (let count = 0; count < 500; count++) {
+        if (stream.write({ payload, count })) continue;
+        await new Promise((resolve) => stream.once("drain", resolve));
+      }
+      stream.end();
+    })();
+    let next = 0;
+    for await (const message of stream) {
+      assert.deepEqual([message.count, message.payload.length], [next++, payload.length]);
+    }
+    assert.equal(next, 500);
+  },
   async paused_reader(client) {
     const { count: before } = await unary(client, { text: "sent" });
     const stream = client.Expand({ text: "forever", payload: CHUNK }, within(60_000));
@@ -331,6 +379,14 @@ const CASES = {
     stream.end();
     assert.equal((await responses.next()).done, true);
     await failsWith(grpc.status.UNAVAILABLE, unary(client, {}, { wait_ms: 10_000 }));
+  },
+  async killed_while_streaming(client) {
+    const stream = client.Converse(new grpc.Metadata(), within(20_000));
+    const responses = stream[Symbol.asyncIterator]();
+    stream.write({ text: "once" });
+    await responses.next();
+    await unary(client, { text: "die" });
+    await failsWith(grpc.status.UNAVAILABLE, responses.next());
   },
   async turned_away(client) {
     await failsWith(grpc.status.UNAVAILABLE, unary(client, {}, { wait_ms: 10_000 }));

@@ -207,6 +207,74 @@ async fn metadata(client: &mut Client) -> Outcome {
     Ok(())
 }
 
+async fn metadata_over_limit(client: &mut Client) -> Outcome {
+    let mut request = Request::new(EchoMessage::default());
+    for (key, letter) in [
+        ("x-a", "a"),
+        ("x-b", "b"),
+        ("x-c", "c"),
+        ("x-d", "d"),
+        ("x-e", "e"),
+    ] {
+        request
+            .metadata_mut()
+            .insert(key, letter.repeat(4096).parse().unwrap());
+    }
+    if client.unary(request).await.is_ok() {
+        return Err("the call went well".into());
+    }
+    still_answers(client).await
+}
+
+async fn headers_first(client: &mut Client) -> Outcome {
+    let (sender, receiver) = mpsc::channel(1);
+    let mut request = Request::new(ReceiverStream::new(receiver));
+    request
+        .metadata_mut()
+        .insert("x-early", "yes".parse().unwrap());
+    // tonic gives the responses out when it has the headers.
+    let mut responses = client.converse(request).await.map_err(said)?.into_inner();
+    sender.send(EchoMessage::text("late")).await.map_err(said)?;
+    drop(sender);
+    expect(next(&mut responses).await?.text, "late".into())?;
+    expect(responses.message().await.map_err(said)?, None)
+}
+
+async fn many_cancels(client: &mut Client) -> Outcome {
+    let before = cancelled_count(client).await?;
+    for _ in 0..400 {
+        let request = EchoMessage::text("hang");
+        next(&mut client.expand(request).await.map_err(said)?.into_inner()).await?;
+    }
+    still_answers(client).await?;
+    until_cancelled(client, before + 399).await
+}
+
+async fn flood(client: &mut Client) -> Outcome {
+    let message = |count| EchoMessage {
+        payload: vec![3; 65_000],
+        count,
+        ..Default::default()
+    };
+    let requests = tokio_stream::iter((0..500).map(message));
+    let mut responses = client.converse(requests).await.map_err(said)?.into_inner();
+    for count in 0..500 {
+        let response = next(&mut responses).await?;
+        expect((response.count, response.payload.len()), (count, 65_000))?;
+    }
+    expect(responses.message().await.map_err(said)?, None)
+}
+
+async fn killed_while_streaming(client: &mut Client) -> Outcome {
+    let (_sender, mut responses) = converse(client).await?;
+    ask(client, EchoMessage::text("die")).await?;
+    // tonic calls a connection that breaks under a stream unknown.
+    match responses.message().await {
+        Err(status) if matches!(status.code(), Code::Unavailable | Code::Unknown) => Ok(()),
+        other => Err(format!("{other:?}, wanted an error of the connection")),
+    }
+}
+
 async fn aborted_by_server(client: &mut Client) -> Outcome {
     let (sender, mut responses) = converse(client).await?;
     sender
@@ -387,6 +455,11 @@ async fn run(name: &str, options: &Options) -> Outcome {
         "four_kinds" => four_kinds(client).await,
         "refused_with_metadata" => refused_with_metadata(client).await,
         "metadata" => metadata(client).await,
+        "metadata_over_limit" => metadata_over_limit(client).await,
+        "headers_first" => headers_first(client).await,
+        "many_cancels" => many_cancels(client).await,
+        "flood" => flood(client).await,
+        "killed_while_streaming" => killed_while_streaming(client).await,
         "unimplemented" => {
             let outcome = client.absent(EchoMessage::default()).await;
             fails_with(Code::Unimplemented, outcome).map(drop)

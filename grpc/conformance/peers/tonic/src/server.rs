@@ -128,6 +128,13 @@ impl Echo for Service {
                 });
                 message
             }
+            "die" => {
+                tokio::spawn(async {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    std::process::exit(1);
+                });
+                message
+            }
             _ => message,
         }))
     }
@@ -193,6 +200,7 @@ impl Echo for Service {
         &self,
         request: Request<Streaming<EchoMessage>>,
     ) -> Result<Response<Self::ConverseStream>, Status> {
+        // tonic sends the headers as soon as it has the stream of responses.
         let responses = request.into_inner().map(|message| {
             let message = message?;
             if message.text == "abort" {

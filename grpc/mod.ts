@@ -34,6 +34,7 @@ export type {
 export type { BoundListener, ListenOptions } from "./server/listener.ts";
 export type { ServerStats } from "./server/stats.ts";
 export { GrpcServer } from "./server/server.ts";
+export { addReflectionService, type ReflectionOptions } from "./reflection/reflection.ts";
 export { createWebHandler, type WebHandler } from "./web/handler.ts";
 export { serveWeb, type WebListenOptions } from "./web/listener.ts";
 export type { WebOptions } from "./web/options.ts";

@@ -15,13 +15,16 @@ const SHARED_BYTES_MAX = 1024;
  * Whoever keeps a message keeps at most {@linkcode SLAB_BYTES} with it.
  */
 export class MessageSlab {
+  /** Made for the second message: many an owner has only one. */
   #slab: Uint8Array<ArrayBuffer> | undefined;
+  #first = true;
   #used = 0;
 
   /** A copy of `bytes[start, end)`. */
   copy(bytes: Uint8Array, start: number, end: number): Uint8Array<ArrayBuffer> {
     const count = end - start;
-    if (count > SHARED_BYTES_MAX) {
+    if (count > SHARED_BYTES_MAX || this.#first) {
+      this.#first = false;
       const own = new Uint8Array(count);
       own.set(bytes.subarray(start, end));
       return own;

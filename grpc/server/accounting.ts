@@ -6,6 +6,7 @@
 
 import type { Bounds, Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
+import type { Deadlines } from "../deadlines.ts";
 import type { Peer } from "../peer.ts";
 import type { Route } from "./route.ts";
 import type { ServerCounters } from "./stats.ts";
@@ -16,6 +17,7 @@ export interface ServerShare {
   readonly bounds: Bounds;
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters: ServerCounters;
+  readonly deadlines: Deadlines;
   readonly emit: ((event: ServerEvent) => void) | undefined;
 }
 

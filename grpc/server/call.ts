@@ -8,19 +8,20 @@
 
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
+import type { Timed } from "../deadlines.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import { MESSAGE_PREFIX_BYTES } from "../http2/sender.ts";
 import type { AbortOrigin } from "../http2/stream.ts";
 import { isSingleMessage } from "../message_framing.ts";
 import { MessageStream, type Pulled } from "../message_stream.ts";
-import { DeadlineTimer } from "../timeout.ts";
 import { RequestBody } from "./request_body.ts";
 import { RespondingCall } from "./responding_call.ts";
 
 const CALL_HAS_ENDED = new GrpcError("the call has ended", Code.CANCELLED);
 
 /** One call. */
-export class ServerCall extends RespondingCall {
+export class ServerCall extends RespondingCall implements Timed {
+  deadline_place = -1;
   /** `performance.now()` at the headers, when somebody listens to events. */
   started_ms = 0;
   /** The handler has begun asynchronous work that has not ended. */
@@ -32,7 +33,6 @@ export class ServerCall extends RespondingCall {
   #awaited_since_ms: number | undefined;
   #gate: "open" | "waiting" = "open";
   #message: Uint8Array | undefined;
-  #timer: DeadlineTimer | undefined;
 
   /** Whether a single request message is still awaited, and nothing else happens. */
   get awaitingRequest(): boolean {
@@ -195,7 +195,7 @@ export class ServerCall extends RespondingCall {
     this.#body?.release();
     if (bytes === undefined || this.ended) return;
     if (this.deadline_ms !== undefined && this.deadline_ms <= Date.now()) {
-      return this.#onDeadline();
+      return this.onDeadline();
     }
     const decoded = this.#decode(bytes);
     if (!decoded.ok) return;
@@ -252,11 +252,10 @@ export class ServerCall extends RespondingCall {
   // Ends
 
   #armDeadline(): void {
-    if (this.deadline_ms === undefined || this.#timer !== undefined || this.ended) return;
-    this.#timer = new DeadlineTimer(this.deadline_ms, () => this.#onDeadline());
+    if (this.deadline_ms !== undefined && !this.ended) this.owner.deadlines.add(this);
   }
 
-  #onDeadline(): void {
+  onDeadline(): void {
     if (this.ended) return;
     this.owner.onRefused("deadline");
     this.owner.sender.forget(this);
@@ -267,7 +266,7 @@ export class ServerCall extends RespondingCall {
   protected end(code: Code, abort_reason: GrpcError | undefined): void {
     if (this.ended) return;
     this.ended = true;
-    this.#timer?.clear();
+    this.owner.deadlines.remove(this);
     this.#body?.release();
     this.#message = undefined;
     if (abort_reason !== undefined) this.abort(abort_reason);

@@ -6,6 +6,7 @@
 
 import type { Bounds, Refusal } from "../bounds.ts";
 import type { Code } from "../code.ts";
+import type { Deadlines } from "../deadlines.ts";
 import type { GrpcError } from "../grpc_error.ts";
 import type { ErrorCode } from "../http2/frames.ts";
 import type { Metadata } from "../metadata.ts";
@@ -22,6 +23,8 @@ import type { RespondingCall } from "./responding_call.ts";
 export interface CallOwner extends RequestBuffers {
   readonly bounds: Bounds;
   readonly peerInfo: Peer;
+  /** Where calls wait for their deadlines. */
+  readonly deadlines: Deadlines;
   /** What the peer announced; `header_list_bytes` is the largest header list it reads. */
   readonly peer: { readonly initial_window_bytes: number; readonly header_list_bytes: number };
   readonly sender: {

@@ -7,6 +7,7 @@
 
 import type { Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
+import type { Deadlines } from "../deadlines.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { encodeBlock } from "../hpack/encoder.ts";
 import { ConnectionError } from "../http2/connection_error.ts";
@@ -45,6 +46,7 @@ const NO_BYTES = new Uint8Array(0);
 /** One accepted connection. */
 export class ServerConnection extends Http2Connection<ServerStream> implements CallOwner {
   readonly peerInfo: Peer;
+  readonly deadlines: Deadlines;
   readonly #share: ServerShare;
   readonly #heads: HeadCache<RequestHead>;
   /** Calls whose stream is gone and whose handler still works: they keep their place. */
@@ -69,6 +71,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     super("server", transport, share.bounds);
     this.peerInfo = peer;
     this.#share = share;
+    this.deadlines = share.deadlines;
     this.#onGone = onGone;
     this.#heads = new HeadCache(this.decoder);
     this.#pings = new PingPolicy(share.bounds);

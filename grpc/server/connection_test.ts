@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { SERVER_BOUNDS } from "../bounds.ts";
+import { Deadlines } from "../deadlines.ts";
 import { CLIENT_PREFACE } from "../http2/frames.ts";
 import type { Transport } from "../http2/transport.ts";
 import { encodeBlock } from "../hpack/encoder.ts";
@@ -52,6 +53,7 @@ Deno.test("replies that a peer does not read stop the reading of more", async ()
     },
     routes: new Map(),
     counters: new ServerCounters(),
+    deadlines: new Deadlines(),
     emit: undefined,
   };
   const peer = { transport: "tcp", address: "test" } as const;
@@ -87,7 +89,8 @@ Deno.test("a request that arrives just when the socket breaks leaves no call beh
   const routes = new Map(
     routesOf(Echo, ECHO_HANDLERS, [], {}).map((route) => [route.path, route]),
   );
-  const share = { bounds: SERVER_BOUNDS, routes, counters, emit: undefined };
+  const deadlines = new Deadlines();
+  const share = { bounds: SERVER_BOUNDS, routes, counters, deadlines, emit: undefined };
   const peer = { transport: "tcp", address: "test" } as const;
   const connection = new ServerConnection(transport, peer, share, () => {});
   const running = connection.run();

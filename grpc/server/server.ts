@@ -6,6 +6,7 @@
 
 import type { DescService } from "@bufbuild/protobuf";
 import { type Bounds, SERVER_BOUNDS, withBounds } from "../bounds.ts";
+import { Deadlines } from "../deadlines.ts";
 import type { Transport } from "../http2/transport.ts";
 import type { Peer } from "../peer.ts";
 import { countRefused, type ServerShare } from "./accounting.ts";
@@ -57,6 +58,7 @@ export class GrpcServer {
   readonly #emit: ((event: ServerEvent) => void) | undefined;
   readonly #routes = new Map<string, Route>();
   readonly #counters = new ServerCounters();
+  readonly #deadlines = new Deadlines();
   readonly #share: ServerShare;
   readonly #connections = new Set<ServerConnection>();
   readonly #doorways = new Set<Doorway>();
@@ -84,6 +86,7 @@ export class GrpcServer {
       bounds: this.#bounds,
       routes: this.#routes,
       counters: this.#counters,
+      deadlines: this.#deadlines,
       emit: this.#emit,
     };
   }
@@ -233,5 +236,6 @@ export class GrpcServer {
   #stopSweeping(): void {
     if (this.#sweeper !== undefined) clearInterval(this.#sweeper);
     this.#sweeper = undefined;
+    this.#deadlines.rest();
   }
 }

@@ -5,6 +5,7 @@
  */
 
 import type { Bounds } from "../bounds.ts";
+import type { Deadlines } from "../deadlines.ts";
 import { type Doorway, type DoorwayHost, type GrpcServer, openDoorway } from "../server/server.ts";
 import type { Route } from "../server/route.ts";
 import type { ServerCounters } from "../server/stats.ts";
@@ -18,6 +19,7 @@ export class WebCalls implements Doorway, ExchangeRoom {
   readonly bounds: Bounds;
   readonly routes: ReadonlyMap<string, Route>;
   readonly counters: ServerCounters;
+  readonly deadlines: Deadlines;
   readonly emit: ((event: ServerEvent) => void) | undefined;
   pending_bytes = 0;
 
@@ -31,6 +33,7 @@ export class WebCalls implements Doorway, ExchangeRoom {
     this.bounds = host.bounds;
     this.routes = host.routes;
     this.counters = host.counters;
+    this.deadlines = host.deadlines;
     this.emit = host.emit;
   }
 

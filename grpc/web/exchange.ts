@@ -9,6 +9,7 @@ import type { Bounds, Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode } from "../http2/frames.ts";
+import type { Deadlines } from "../deadlines.ts";
 import { MessageSlab } from "../message_slab.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
@@ -54,6 +55,7 @@ const IDLE: RequestProblem = {
 export class WebExchange implements CallOwner {
   readonly bounds: Bounds;
   readonly peerInfo: Peer;
+  readonly deadlines: Deadlines;
   readonly peer = PEER;
   readonly sender = this;
   readonly slab = new MessageSlab();
@@ -86,6 +88,7 @@ export class WebExchange implements CallOwner {
     this.#request = request;
     this.bounds = room.bounds;
     this.peerInfo = request.peer;
+    this.deadlines = room.deadlines;
     this.#form = responseForm(request.protocol, room.bounds);
     const { promise, resolve } = Promise.withResolvers<Response>();
     this.response = promise;

@@ -18,7 +18,6 @@ const channel = new Channel(
 try {
   await createClient(Echo, channel).unary({}, {
     wait_for_ready: wait_for_ready === "true",
-    timeout_ms: 1000,
   });
   await channel.close();
   print("OK");

@@ -125,18 +125,23 @@ sealedTest("pick_first does not wait for an address that takes long, and drops i
   const silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const servers = [await startServer()];
   const targets = [`127.0.0.1:${silent.addr.port}`, servers[0]?.target ?? ""];
-  await balancingTest(
-    servers,
-    targets,
-    { ...QUICK, connect_timeout_ms: 60_000 },
-    async (client) => {
-      await client.unary({}, { timeout_ms: 5000 });
-      assert.deepEqual(started(servers), [1]);
-      const conn = await silent.accept();
+  const patient: ChannelOptions = {
+    connect_timeout_ms: 600_000,
+    bounds: { ...QUICK.bounds, handshake_timeout_ms: 600_000 },
+  };
+  await balancingTest(servers, targets, patient, async (client) => {
+    await client.unary({}, { timeout_ms: 5000 });
+    assert.deepEqual(started(servers), [1]);
+    const conn = await silent.accept();
+    let dropped = false;
+    const reading = (async () => {
       while (await conn.read(new Uint8Array(1000)) !== null);
-      conn.close();
-    },
-  );
+      dropped = true;
+    })().catch(() => {});
+    await eventually("it is dropped", () => dropped);
+    await reading;
+    conn.close();
+  });
   silent.close();
 });
 

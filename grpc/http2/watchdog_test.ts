@@ -16,6 +16,7 @@ class Fake implements Watched<Http2Stream> {
   readonly framesRead = 0;
   readonly streamsOpened = 0;
   readonly inFrame = false;
+  readonly settingsAcknowledged = true;
   readonly output = { writing: false, progress: 0 } as Output;
   readonly streams = new Map<number, Http2Stream>();
   mayPing = true;

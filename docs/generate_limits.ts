@@ -49,6 +49,10 @@ const CONSTANTS = [
   "core/policy/explain/search.ts",
   "grpc/bounds.ts",
   "grpc/health.ts",
+  "grpc/offload/link.ts",
+  "grpc/offload/front.ts",
+  "grpc/offload/origin.ts",
+  "grpc/offload/relayed_call.ts",
   "cli/files.ts",
 ];
 

@@ -68,3 +68,6 @@ export type { CallCredentials, CredentialsContext } from "./client/credentials.t
 export type { RetryOptions, RetryPolicy, RetryThrottle } from "./client/retry.ts";
 export type { LoadBalancing } from "./client/balancer.ts";
 export { type NameToResolve, type Resolve, resolveByDns } from "./client/resolver.ts";
+export { type FrontThread, serveFront } from "./offload/front.ts";
+export type { OffloadPort } from "./offload/link.ts";
+export { type FrontPatience, type FrontWorker, OffloadedFront } from "./offload/offloaded_front.ts";

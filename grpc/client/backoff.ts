@@ -4,10 +4,7 @@
  * @module
  */
 
-/**
- * Waits after failed connects: `initial_ms`, each time 1.6 times more up to `max_ms`, ± 20 %. Both
- * at least 1.
- */
+/** Waits after failed connects: `initial_ms`, each time 1.6 times more up to `max_ms`, ± 20 %. */
 export interface Backoff {
   readonly initial_ms: number;
   readonly max_ms: number;

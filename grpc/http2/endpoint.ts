@@ -136,6 +136,10 @@ export abstract class Http2Endpoint implements FrameSink {
   protected onEstablished(): void {}
   /** The peer's settings changed. */
   protected onPeerSettings(): void {}
+  /** Resolves when the next read may begin; undefined when it may now. */
+  protected mayRead(): Promise<void> | undefined {
+    return undefined;
+  }
   /** A mistake of this module, on its way to GOAWAY INTERNAL_ERROR. */
   protected onInternalError(_reason: unknown): void {}
   /** Called once when the socket is closed. */
@@ -159,6 +163,8 @@ export abstract class Http2Endpoint implements FrameSink {
     );
     let filled = 0;
     for (;;) {
+      const held = this.mayRead();
+      if (held !== undefined) await held;
       const count = await this.#transport.read(filled === 0 ? buffer : buffer.subarray(filled));
       // Closed while these bytes were on their way: what they open would never be ended.
       if (count === null || this.#phase === "closed") return;

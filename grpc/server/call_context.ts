@@ -29,6 +29,7 @@ export abstract class ServerCallContext extends Http2Stream implements CallConte
   protected own_trailers: Metadata | undefined;
   #metadata: Metadata | undefined;
   #abort: AbortController | undefined;
+  #abort_listener: ((reason: GrpcError) => void) | undefined;
 
   constructor(head: CallHead, peer: Peer, send_window: number, receive_window: number) {
     super(send_window, receive_window);
@@ -64,9 +65,26 @@ export abstract class ServerCallContext extends Http2Stream implements CallConte
 
   abstract sendHeaders(): void;
 
+  /** Hears of the abort as {@linkcode signal} does, without a signal's cost; one at most. */
+  onAbort(listener: (reason: GrpcError) => void): void {
+    this.#abort_listener = listener;
+    if (this.abort_reason !== undefined) listener(this.abort_reason);
+  }
+
+  /** Takes over response headers that another server has made. */
+  adoptHeaders(headers: Metadata): void {
+    this.own_headers = headers;
+  }
+
+  /** Takes over trailers that another server has made. */
+  adoptTrailers(trailers: Metadata): void {
+    this.own_trailers = trailers;
+  }
+
   /** Tells the handler, now or when it first looks. */
   protected abort(reason: GrpcError): void {
     this.abort_reason = reason;
     this.#abort?.abort(reason);
+    this.#abort_listener?.(reason);
   }
 }

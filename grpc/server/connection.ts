@@ -24,6 +24,7 @@ import { ServerCall } from "./call.ts";
 import type { CallOwner } from "./call_owner.ts";
 import { ConnectionAge } from "./connection_age.ts";
 import { PingPolicy } from "./ping_policy.ts";
+import type { ReadGate } from "./read_gate.ts";
 import { RefusedStream } from "./refused_stream.ts";
 import { parseRequestHead, type RequestHead } from "./request_head.ts";
 import {
@@ -35,20 +36,17 @@ import {
   type StatusLimits,
 } from "./response.ts";
 
+/** What the connections of one server share. */
+export interface ConnectionShare extends ServerShare {
+  /** Closed while what is behind the server cannot take more. */
+  readonly gate?: ReadGate;
+}
+
 /** A stream a client opened. */
 type ServerStream = ServerCall | RefusedStream;
 
 /** How far a graceful end has come. */
 type Draining = "no" | "announced" | "final";
-
-const SERVER_FULL: Exclude<RequestHead, { kind: "call" }> = {
-  kind: "status",
-  path: "",
-  code: Code.UNAVAILABLE,
-  text: "the server has too many calls open: retry later",
-  refusal: "server_calls",
-  accept_encoding: false,
-};
 
 const NO_BYTES = new Uint8Array(0);
 
@@ -56,7 +54,7 @@ const NO_BYTES = new Uint8Array(0);
 export class ServerConnection extends Http2Connection<ServerStream> implements CallOwner {
   readonly peerInfo: Peer;
   readonly deadlines: Deadlines;
-  readonly #share: ServerShare;
+  readonly #share: ConnectionShare;
   readonly #heads: HeadCache<RequestHead>;
   /** Calls whose stream is gone and whose handler still works: they keep their place. */
   readonly #orphans = new Set<ServerCall>();
@@ -74,10 +72,10 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   constructor(
     transport: Transport,
     peer: Peer,
-    share: ServerShare,
+    share: ConnectionShare,
     onGone: (connection: ServerConnection) => void,
   ) {
-    super("server", transport, share.bounds, share.counters);
+    super("server", transport, share.bounds);
     this.peerInfo = peer;
     this.#share = share;
     this.deadlines = share.deadlines;
@@ -122,11 +120,6 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
       return this.refuseStream(stream_id, ErrorCode.REFUSED_STREAM, "concurrent_streams");
     }
     if (head.kind !== "call") return this.#refuseHead(stream_id, head, end_stream);
-    const { counters } = this.#share;
-    if (counters.calls_held >= this.bounds.server_calls) {
-      return this.#refuseHead(stream_id, SERVER_FULL, end_stream);
-    }
-    counters.calls_held++;
     const call = new ServerCall(this, stream_id, head);
     this.add(call);
     countStarted(this.#share, call);
@@ -183,8 +176,6 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
       return this.refuseStream(stream_id, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
     this.onRefused(head.refusal);
-    // Decoding it was work for nothing.
-    if (head.refusal === "header_list_bytes") this.chargeControl();
     const { initial_window_bytes } = this.peer;
     const stream = new RefusedStream(this, stream_id, initial_window_bytes, content_length);
     stream.remote_ended = end_stream;
@@ -259,8 +250,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   }
 
   hasRoom(bytes: number): boolean {
-    return this.sender.pendingBytes + bytes <= this.bounds.connection_pending_bytes &&
-      this.#share.counters.pending_bytes + bytes <= this.bounds.server_pending_bytes;
+    return this.sender.pendingBytes + bytes <= this.bounds.connection_pending_bytes;
   }
 
   takeBuffer(bytes: number): boolean {
@@ -284,14 +274,11 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   }
 
   onHandlerStarted(call: ServerCall): void {
-    if (!call.closed || this.#orphans.has(call)) return;
-    this.#orphans.add(call);
-    this.#share.counters.calls_held++;
+    if (call.closed) this.#orphans.add(call);
   }
 
   onHandlerSettled(call: ServerCall): void {
-    // Also after the connection has closed: the handler's work counts as long as it lasts.
-    if (this.#orphans.delete(call)) this.#share.counters.calls_held--;
+    this.#orphans.delete(call);
   }
 
   onHandlerFailed(method: string, reason: unknown): void {
@@ -306,11 +293,14 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     this.#share.emit?.({ type: "internal_error", reason });
   }
 
+  protected override mayRead(): Promise<void> | undefined {
+    return this.#share.gate?.wait();
+  }
+
   // Ends
 
   protected override onStreamRemoved(stream: ServerStream): void {
     if (stream.handler_running) this.#orphans.add(stream);
-    else if (stream instanceof ServerCall) this.#share.counters.calls_held--;
     if (this.#draining === "final" && this.streams.size === 0) this.#endDrained();
   }
 

@@ -10,7 +10,7 @@ import { acceptNodeSockets } from "./node_listener.ts";
 
 /** Where to listen. */
 export type ListenOptions =
-  /** `reusePort`: several processes share the port (SO_REUSEPORT). */
+  /** `reusePort`: several processes or threads share the port (SO_REUSEPORT). */
   | {
     readonly transport: "tcp";
     readonly hostname: string;
@@ -27,6 +27,7 @@ export type ListenOptions =
     readonly cert: string;
     readonly key: string;
     readonly clientCa?: string;
+    readonly reusePort?: boolean;
   };
 
 /** A listener that is bound and accepts. */
@@ -89,8 +90,9 @@ function bindTcp(hostname: string, port: number, acceptor: Acceptor): BoundListe
 
 async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener> {
   await removeStaleSocket(path);
-  const listener = listenPrivately(path);
+  const listener = Deno.listen({ transport: "unix", path });
   try {
+    // Before the first turn of the event loop: nothing was accepted yet.
     Deno.chmodSync(path, 0o600);
   } catch (reason) {
     listener.close();
@@ -110,23 +112,6 @@ async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener
       await removeOwnSocket(path, ino);
     },
   };
-}
-
-/**
- * Binds a socket file that is its owner's from the first. That takes a umask, and the right to set
- * one (all of `--allow-sys`). Without it the file has the process's umask until the chmod that
- * follows at once: whoever may write to it then could connect in between, which the usual umask of
- * 022 lets nobody else.
- */
-function listenPrivately(path: string): Deno.UnixListener {
-  const options = { transport: "unix", path } as const;
-  if (Deno.permissions.querySync({ name: "sys" }).state !== "granted") return Deno.listen(options);
-  const usual = Deno.umask(0o177);
-  try {
-    return Deno.listen(options);
-  } finally {
-    Deno.umask(usual);
-  }
 }
 
 /** Removes the file this listener made, not one that has since taken its place. */

@@ -22,7 +22,7 @@ export async function acceptNodeSockets(
   const { server, abandonHandshakes } = options.transport === "tls"
     ? tlsServer(options, acceptor)
     : { server: tcpServer(acceptor), abandonHandshakes: () => {} };
-  const reusePort = options.transport === "tcp" && options.reusePort === true;
+  const reusePort = options.reusePort === true;
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen({ host: options.hostname, port: options.port, reusePort }, () => resolve());

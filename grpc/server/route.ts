@@ -12,8 +12,8 @@ import type { CallContext, Interceptor, ServiceHandlers, ServiceOptions } from "
 export interface Route {
   readonly path: string;
   readonly kind: DescMethod["methodKind"];
-  /** The method's descriptor, for forms of its messages other than bytes. */
-  readonly method: DescMethod;
+  /** The method's descriptor, for forms of its messages other than bytes; a relayed one has none. */
+  readonly method: DescMethod | undefined;
   /** Whether handler messages are protobuf-es ones; with a codec of the user's they may not be. */
   readonly reflective: boolean;
   decode(bytes: Uint8Array): unknown;

@@ -5,15 +5,14 @@
  */
 
 import type { DescService } from "@bufbuild/protobuf";
-import { type Bounds, type Refusal, SERVER_BOUNDS, withBounds } from "../bounds.ts";
+import { type Bounds, SERVER_BOUNDS, withBounds } from "../bounds.ts";
 import { Deadlines } from "../deadlines.ts";
 import type { Transport } from "../http2/transport.ts";
 import type { Peer } from "../peer.ts";
 import { countRefused, type ServerShare } from "./accounting.ts";
-import { AddressCounts } from "./address_counts.ts";
-import { ServerConnection } from "./connection.ts";
+import { type ConnectionShare, ServerConnection } from "./connection.ts";
 import { type Acceptor, bind, type BoundListener, type ListenOptions } from "./listener.ts";
-import { closeGreediest } from "./output_total.ts";
+import { ReadGate } from "./read_gate.ts";
 import { type Route, routesOf } from "./route.ts";
 import { ServerCounters, type ServerStats } from "./stats.ts";
 import type {
@@ -31,8 +30,8 @@ export interface Doorway {
   /** Whether calls are open: only then is it swept. */
   readonly busy: boolean;
   sweep(now_ms: number): void;
-  /** Lets no more calls in; resolves when the last has ended. */
-  drain(): Promise<void>;
+  /** Lets no more calls in; resolves when the last has ended. Those open after `grace_ms` are aborted. */
+  drain(grace_ms: number): Promise<void>;
   /** Ends what is still open. */
   abort(): void;
 }
@@ -41,6 +40,8 @@ export interface Doorway {
 export interface DoorwayHost extends ServerShare {
   /** To be called when a doorway becomes busy. */
   startSweeping(): void;
+  /** To be called when a doorway ends before its server. */
+  leave(): void;
 }
 
 /** Opens a doorway of a server; for the rooms of this module. Throws TypeError after shutdown. */
@@ -49,10 +50,14 @@ export let openDoorway: <D extends Doorway>(
   make: (host: DoorwayHost) => D,
 ) => D;
 
+/** Adds routes to a server, and gives the gate that holds its connections back. As above. */
+export let addGatedRoutes: (server: GrpcServer, routes: readonly Route[]) => ReadGate;
+
 /** Serves gRPC on any number of listeners. */
 export class GrpcServer {
   static {
     openDoorway = (server, make) => server.#openDoorway(make);
+    addGatedRoutes = (server, routes) => server.#addGatedRoutes(routes);
   }
 
   readonly #bounds: Bounds;
@@ -61,11 +66,10 @@ export class GrpcServer {
   readonly #routes = new Map<string, Route>();
   readonly #counters = new ServerCounters();
   readonly #deadlines = new Deadlines();
-  readonly #share: ServerShare;
+  readonly #share: ConnectionShare & { readonly gate: ReadGate };
   readonly #connections = new Set<ServerConnection>();
   readonly #doorways = new Set<Doorway>();
   readonly #listeners = new Set<BoundListener>();
-  readonly #addresses: AddressCounts;
   #handshakes = 0;
   #sweeper: ReturnType<typeof setInterval> | undefined;
   #shutdown: Promise<void> | undefined;
@@ -74,7 +78,6 @@ export class GrpcServer {
   /** @throws RangeError when a bound is not a number of at least 0 */
   constructor(options: ServerOptions = {}) {
     this.#bounds = withBounds(SERVER_BOUNDS, options.bounds);
-    this.#addresses = new AddressCounts(this.#bounds.connections_per_address);
     this.#interceptors = options.interceptors ?? [];
     const { onEvent } = options;
     if (onEvent !== undefined) {
@@ -92,6 +95,7 @@ export class GrpcServer {
       counters: this.#counters,
       deadlines: this.#deadlines,
       emit: this.#emit,
+      gate: new ReadGate(),
     };
   }
 
@@ -148,7 +152,7 @@ export class GrpcServer {
   }
 
   async #end(grace_ms: number): Promise<void> {
-    const gone = [...this.#doorways].map((doorway) => doorway.drain());
+    const gone = [...this.#doorways].map((doorway) => doorway.drain(grace_ms));
     await Promise.all([...this.#listeners].map((listener) => listener.close()));
     for (const connection of [...this.#connections]) connection.drain();
     if (this.#connections.size > 0) {
@@ -168,7 +172,11 @@ export class GrpcServer {
 
   #openDoorway<D extends Doorway>(make: (host: DoorwayHost) => D): D {
     if (this.#shutdown !== undefined) throw new TypeError("the server is shut down");
-    const doorway = make({ ...this.#share, startSweeping: () => this.#startSweeping() });
+    const doorway = make({
+      ...this.#share,
+      startSweeping: () => this.#startSweeping(),
+      leave: () => this.#doorways.delete(doorway),
+    });
     this.#doorways.add(doorway);
     return doorway;
   }
@@ -180,7 +188,6 @@ export class GrpcServer {
       onConnection: (transport, peer) => this.#onConnection(transport, peer),
       onHandshakeFailed: (peer, timed_out) => {
         this.#handshakes--;
-        this.#addresses.release(peer);
         this.#refuse(timed_out ? "handshake_timeout" : "tls_handshake", peer);
       },
       onAcceptFailed: (reason) => this.#emit?.({ type: "accept_failed", reason }),
@@ -192,16 +199,17 @@ export class GrpcServer {
       this.#refuse("connections", peer);
       return false;
     }
-    if (!this.#addresses.take(peer)) {
-      this.#refuse("connections_per_address", peer);
-      return false;
-    }
     this.#handshakes++;
     return true;
   }
 
-  #refuse(refusal: Refusal, peer: Peer): void {
+  #refuse(refusal: "connections" | "tls_handshake" | "handshake_timeout", peer: Peer): void {
     countRefused(this.#share, refusal, peer);
+  }
+
+  #addGatedRoutes(routes: readonly Route[]): ReadGate {
+    for (const route of routes) this.#routes.set(route.path, route);
+    return this.#share.gate;
   }
 
   #onConnection(transport: Transport, peer: Peer): void {
@@ -222,7 +230,6 @@ export class GrpcServer {
 
   #onGone(connection: ServerConnection): void {
     if (!this.#connections.delete(connection)) return;
-    this.#addresses.release(connection.peerInfo);
     this.#counters.connections_open--;
     if (this.#connections.size > 0) return;
     this.#onLastGone?.();
@@ -239,7 +246,6 @@ export class GrpcServer {
       const now_ms = performance.now();
       for (const connection of [...this.#connections]) connection.sweep(now_ms);
       for (const doorway of this.#doorways) doorway.sweep(now_ms);
-      closeGreediest(this.#connections, this.#bounds.server_output_bytes);
       if (this.#listeners.size === 0 && this.#connections.size === 0) this.#stopIfQuiet();
     }, this.#bounds.sweep_interval_ms);
   }

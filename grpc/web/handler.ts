@@ -162,7 +162,7 @@ function unfitFor(
   http_method: string,
   protocol: WebProtocol,
 ): HttpRefusal | undefined {
-  if (http_method === "GET" && route.method.idempotency !== Idempotency.NO_SIDE_EFFECTS) {
+  if (http_method === "GET" && route.method?.idempotency !== Idempotency.NO_SIDE_EFFECTS) {
     return methodNotAllowed("POST");
   }
   if (protocol.kind === "grpc_web") return undefined;

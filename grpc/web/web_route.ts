@@ -70,6 +70,7 @@ function asked<T>(decode: () => T): T {
  */
 function jsonRoute(route: Route, registry: Registry | undefined): Route {
   const options = registry === undefined ? {} : { registry };
+  if (route.method === undefined) throw new TypeError("a relayed method has no messages to read");
   const { input, output }: { input: DescMessage; output: DescMessage } = route.method;
   const read = (bytes: Uint8Array): Message =>
     asked(() =>

@@ -1,0 +1,7 @@
+/**
+ * A thread that runs and never answers.
+ *
+ * @module
+ */
+
+for (;;);

@@ -7,8 +7,9 @@
 
 import { getUint32 } from "./http2/frames.ts";
 import { MESSAGE_PREFIX_BYTES } from "./http2/sender.ts";
+import type { MessageSlab } from "./message_slab.ts";
 
-/** Least size of a piece of memory: small messages of one stream share it. */
+/** Least size of a piece of memory beside the first. */
 const CHUNK_BYTES = 2048;
 
 /** What stands at the head of the buffered data. */
@@ -40,9 +41,12 @@ export class MessageReader {
   /** Bytes filled of the last chunk. */
   #end = 0;
   #buffered_bytes = 0;
+  #slab: MessageSlab | undefined;
 
-  constructor(message_bytes_max: number) {
+  /** @param slab memory for the first piece: most calls have one message, which comes in one */
+  constructor(message_bytes_max: number, slab?: MessageSlab) {
     this.#message_bytes_max = message_bytes_max;
+    this.#slab = slab;
   }
 
   /** Bytes received and not yet taken. */
@@ -61,10 +65,16 @@ export class MessageReader {
       start += count;
     }
     if (start === end) return;
+    this.#end = end - start;
+    if (this.#slab !== undefined) {
+      this.#chunks.push(this.#slab.copy(bytes, start, end));
+      this.#slab = undefined;
+      return;
+    }
+    // A piece as small as its data would cost more than its data when that comes byte by byte.
     const chunk = new Uint8Array(Math.max(CHUNK_BYTES, end - start));
     chunk.set(bytes.subarray(start, end));
     this.#chunks.push(chunk);
-    this.#end = end - start;
   }
 
   /** What stands at the head. */
@@ -81,7 +91,7 @@ export class MessageReader {
 
   /**
    * Takes the message at the head; only when {@linkcode head} is `message`. It may share its memory
-   * with messages of the same stream, and with nothing else.
+   * with messages of the same stream or slab, and with nothing else.
    */
   take(): Uint8Array<ArrayBuffer> {
     const length = this.#length();

@@ -10,7 +10,6 @@ import type { Deadlines } from "../deadlines.ts";
 import type { GrpcError } from "../grpc_error.ts";
 import type { ErrorCode } from "../http2/frames.ts";
 import type { Metadata } from "../metadata.ts";
-import type { MessageSlab } from "../message_slab.ts";
 import type { Peer } from "../peer.ts";
 import type { ServerCall } from "./call.ts";
 import type { RequestBuffers } from "./request_body.ts";
@@ -33,8 +32,6 @@ export interface CallOwner extends RequestBuffers {
     /** Drops what the call still had to send. */
     forget(call: RespondingCall): void;
   };
-  /** Memory for request messages. */
-  readonly slab: MessageSlab;
   /** Whether so many bytes more may wait for the peer. */
   hasRoom(bytes: number): boolean;
   /** Sends the response's headers, before any message; not called for a response that has none. */

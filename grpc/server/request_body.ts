@@ -9,6 +9,7 @@ import type { Bounds, Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
 import { MESSAGE_PREFIX_BYTES } from "../http2/sender.ts";
 import { MessageReader } from "../message_framing.ts";
+import type { MessageSlab } from "../message_slab.ts";
 
 /** Why a request cannot be served. */
 export interface RequestProblem {
@@ -20,6 +21,8 @@ export interface RequestProblem {
 /** Where the bytes are accounted for. */
 export interface RequestBuffers {
   readonly bounds: Bounds;
+  /** Memory for small messages. */
+  readonly slab: MessageSlab;
   /** Asks for room for received bytes; false when the buffers are full. */
   takeBuffer(bytes: number): boolean;
   releaseBuffer(bytes: number): void;
@@ -56,7 +59,7 @@ export class RequestBody {
   constructor(buffers: RequestBuffers, giveCredit: (bytes: number) => void) {
     this.#buffers = buffers;
     this.#giveCredit = giveCredit;
-    this.#reader = new MessageReader(buffers.bounds.receive_message_bytes);
+    this.#reader = new MessageReader(buffers.bounds.receive_message_bytes, buffers.slab);
   }
 
   /** Buffers data of a request that is one message, whose bytes may keep coming. */

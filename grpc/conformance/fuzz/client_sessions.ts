@@ -132,6 +132,18 @@ export function someBounds(random: Random): Partial<Bounds> {
   maybe("output_high_water_bytes", random.between(1, 3000));
   maybe("output_bytes", random.between(1, 3000));
   maybe("status_message_bytes", random.below(40));
+  if (random.chance(0.5)) return tight;
+  maybe("settings_timeout_ms", random.between(100, 6000));
+  maybe("request_timeout_ms", random.between(100, 20_000));
+  maybe("window_stall_timeout_ms", random.between(100, 20_000));
+  maybe("idle_timeout_ms", random.between(100, 20_000));
+  maybe("keepalive_interval_ms", random.between(100, 20_000));
+  maybe("keepalive_timeout_ms", random.between(100, 20_000));
+  maybe("max_connection_age_ms", random.between(100, 20_000));
+  maybe("max_connection_age_grace_ms", random.between(100, 20_000));
+  maybe("min_ping_interval_ms", random.below(2000));
+  maybe("min_ping_interval_without_calls_ms", random.below(2000));
+  maybe("ping_strikes", random.below(3));
   return tight;
 }
 
@@ -141,6 +153,7 @@ export class ClientSessions {
   #ops: Op[] = [];
   #hpack: HpackWriter;
   #next_stream = 1;
+  #pings = 0;
   #expect: Expectation[] = [];
 
   constructor(random: Random) {
@@ -155,6 +168,7 @@ export class ClientSessions {
     this.#ops = [];
     this.#expect = [];
     this.#next_stream = 1;
+    this.#pings = 0;
     this.#hpack = new HpackWriter(random, Math.min(4096, bounds.header_table_bytes ?? 4096));
     this.#handshake();
     const calls = Array.from({ length: 1 + random.skewed(4) }, () => this.#call(!tight));
@@ -267,7 +281,8 @@ export class ClientSessions {
     const random = this.#random;
     switch (random.below(7)) {
       case 0:
-        return [plain(6, 0, 0, random.bytes(8))];
+        // A third in a row would be one too many.
+        return this.#pings++ < 2 ? [plain(6, 0, 0, random.bytes(8))] : [];
       case 1:
         return [plain(4, 0, 0, settings([[4, random.between(100_000, 2_000_000)]]))];
       case 2:

@@ -11,20 +11,39 @@ import {
   type CallOptions,
   Channel,
   type Client,
+  Code,
   createClient,
   GrpcError,
   Metadata,
+  type RetryPolicy,
 } from "../../mod.ts";
 import { plain, prefixed, settings, uint32 } from "./client_sessions.ts";
 import { settle } from "./clock.ts";
 import { describe, type Harness, type Wire } from "./harness.ts";
 import { hold, InvariantError } from "./invariant.ts";
-import { type CallOp, concat, frameBytes, type FrameOp, type Op, type Session } from "./session.ts";
+import {
+  type CallOp,
+  concat,
+  frameBytes,
+  type FrameOp,
+  type Op,
+  type Session,
+  timesOf,
+} from "./session.ts";
 
 const PROBES_MAX = 6;
 const PROBE_MESSAGE = Uint8Array.of(0x70, 0x72, 0x6f);
 const ANSWER_HEAD = encodeBlock([":status", "200", "content-type", "application/grpc"]);
 const ANSWER_END = encodeBlock(["grpc-status", "0"]);
+
+const RETRY: RetryPolicy = {
+  max_attempts: 4,
+  initial_backoff_ms: 20,
+  max_backoff_ms: 200,
+  backoff_multiplier: 2,
+  retryable_codes: [Code.UNAVAILABLE, Code.ABORTED, Code.RESOURCE_EXHAUSTED],
+};
+const THROTTLE = { max_tokens: 10, token_ratio: 0.5 };
 
 /** A call the session asked for. */
 interface Begun {
@@ -62,9 +81,12 @@ class ClientRun {
     this.harness = harness;
     this.session = session;
     this.bounds = { ...CLIENT_BOUNDS, ...session.bounds };
-    this.channel = new Channel("127.0.0.1:1", {
+    const spread = session.channel === "spread";
+    this.channel = new Channel(spread ? ["127.0.0.1:1", "127.0.0.1:2"] : "127.0.0.1:1", {
       bounds: session.bounds,
       backoff: { initial_ms: 100, max_ms: 1000 },
+      ...(spread ? { load_balancing: "round_robin" } : {}),
+      ...(session.channel === "retrying" ? { retry: { policy: RETRY, throttle: THROTTLE } } : {}),
     });
     this.#client = rawClient(this.channel);
   }
@@ -90,7 +112,7 @@ class ClientRun {
   async #do(op: Op): Promise<void> {
     if (op.op === "frame") {
       const bytes = frameBytes(op);
-      for (let count = op.times ?? 1; count > 0; count--) this.#pending.push(bytes);
+      for (let count = timesOf(op); count > 0; count--) this.#pending.push(bytes);
       return;
     }
     if (op.op === "raw") return void this.#pending.push(op.bytes);
@@ -300,6 +322,7 @@ function optionsOf({ op, abort }: Begun): CallOptions {
     signal: abort.signal,
     ...(fields.length > 0 ? { metadata } : {}),
     ...(op.timeout_ms === undefined ? {} : { timeout_ms: op.timeout_ms }),
+    ...(op.wait_for_ready === true ? { wait_for_ready: true } : {}),
     ...(op.throws === "headers" ? { onHeaders: fail } : {}),
     ...(op.throws === "trailers" ? { onTrailers: fail } : {}),
   };

@@ -13,11 +13,11 @@ export interface WireFrame {
   readonly payload: Uint8Array;
 }
 
-const NOTHING = new Uint8Array(0);
-
 /** Collects bytes and hands out whole frames. */
 export class FrameCutter {
-  #rest: Uint8Array = NOTHING;
+  /** What is left of the frame that has begun. */
+  #rest = new Uint8Array(1024);
+  #rest_bytes = 0;
   #preface: string;
 
   /** @param preface what must come before the first frame; empty for none */
@@ -27,10 +27,13 @@ export class FrameCutter {
 
   /** Whether nothing waits: the last frame is whole. */
   get atBoundary(): boolean {
-    return this.#rest.length === 0 && this.#preface === "";
+    return this.#rest_bytes === 0 && this.#preface === "";
   }
 
-  /** Takes bytes; yields the frames that are whole now. False when the preface is wrong. */
+  /**
+   * Takes bytes; yields the frames that are whole now, valid during the call. False when the
+   * preface is wrong.
+   */
   push(bytes: Uint8Array, onFrame: (frame: WireFrame) => void): boolean {
     let from = 0;
     while (this.#preface !== "" && from < bytes.length) {
@@ -39,10 +42,9 @@ export class FrameCutter {
       from++;
     }
     let all = bytes.subarray(from);
-    if (this.#rest.length > 0) {
-      all = new Uint8Array(this.#rest.length + bytes.length - from);
-      all.set(this.#rest);
-      all.set(bytes.subarray(from), this.#rest.length);
+    if (this.#rest_bytes > 0) {
+      this.#keep(all, this.#rest_bytes);
+      all = this.#rest.subarray(0, this.#rest_bytes);
     }
     const view = new DataView(all.buffer, all.byteOffset, all.length);
     let at = 0;
@@ -57,13 +59,26 @@ export class FrameCutter {
       });
       at += 9 + length;
     }
-    this.#rest = at === all.length ? NOTHING : all.slice(at);
+    if (this.#rest_bytes > 0) this.#rest.copyWithin(0, at, this.#rest_bytes);
+    else this.#keep(all.subarray(at), 0);
+    this.#rest_bytes = all.length - at;
     return true;
+  }
+
+  #keep(bytes: Uint8Array, offset: number): void {
+    const needed = offset + bytes.length;
+    if (needed > this.#rest.length) {
+      const grown = new Uint8Array(2 * needed);
+      grown.set(this.#rest.subarray(0, offset));
+      this.#rest = grown;
+    }
+    this.#rest.set(bytes, offset);
+    this.#rest_bytes = needed;
   }
 
   /** Length of the frame that has begun, or 0. */
   get pendingLength(): number {
-    if (this.#rest.length < 3) return 0;
+    if (this.#rest_bytes < 3) return 0;
     return ((this.#rest[0] ?? 0) << 16) | ((this.#rest[1] ?? 0) << 8) | (this.#rest[2] ?? 0);
   }
 }

@@ -69,6 +69,7 @@ export class Harness {
     connect: Deno.connect,
     run: Http2Endpoint.prototype.run,
     random: Math.random,
+    stack_lines: Error.stackTraceLimit,
   };
   #session: Session | undefined;
   #random = new Random(0);
@@ -88,6 +89,8 @@ export class Harness {
     const listen = () => this.#listener = new SimulatedListener();
     const connect = () => this.#dial();
     Object.assign(Deno, { listen, connect });
+    // Where an error was thrown is asked for now and then; stacks are costly to take.
+    Error.stackTraceLimit = 1;
     // Jitter, too, must be the same when a session is repeated.
     Math.random = () => this.#random.below(1000) / 1000;
     const { run } = this.#real;
@@ -110,6 +113,7 @@ export class Harness {
     Object.assign(Deno, { listen: this.#real.listen, connect: this.#real.connect });
     Http2Endpoint.prototype.run = this.#real.run;
     Math.random = this.#real.random;
+    Error.stackTraceLimit = this.#real.stack_lines;
     globalThis.removeEventListener("unhandledrejection", this.#onRejection);
     globalThis.removeEventListener("error", this.#onError);
   }

@@ -7,7 +7,7 @@
 
 import type { Random } from "../random.ts";
 import { plain, settings, uint32 } from "./client_sessions.ts";
-import type { FrameOp, Op, Session } from "./session.ts";
+import type { ChannelKind, FrameOp, Op, Session } from "./session.ts";
 
 const MAX_31_BIT = 2 ** 31 - 1;
 const EDGES = [0, 1, 2, 3, 5, 8, 9, 127, 128, 255, 256, 16_384, 16_385, 65_535, 65_536, MAX_31_BIT];
@@ -27,6 +27,9 @@ export function mutate(random: Random, session: Session, donor: Session): Sessio
     reads: random.chance(0.2) ? random.pick(["whole", "pieces", "bytes"]) : session.reads,
     writes: random.chance(0.2) ? random.pick(["whole", "pieces"]) : session.writes,
     bounds: random.chance(0.1) ? donor.bounds : session.bounds,
+    ...(session.half === "client" && random.chance(0.15)
+      ? { channel: random.pick<ChannelKind>(["plain", "retrying", "spread"]) }
+      : {}),
     ops: ops.slice(0, 400),
   };
 }
@@ -226,9 +229,11 @@ function changedBytes(random: Random, bytes: Uint8Array): Uint8Array {
 }
 
 function changedCall(random: Random, op: Op & { op: "call" }): Op {
-  switch (random.below(5)) {
+  switch (random.below(6)) {
     case 0:
       return { ...op, timeout_ms: random.pick([0, 1, 50, 3000, -1]) };
+    case 4:
+      return { ...op, wait_for_ready: random.chance(0.7) };
     case 1:
       return { ...op, reads: random.below(3), leaves: random.chance(0.5) };
     case 2:

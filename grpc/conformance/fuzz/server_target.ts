@@ -15,7 +15,7 @@ import { plain, prefixed, uint32 } from "./client_sessions.ts";
 import { settle } from "./clock.ts";
 import { describe, type Harness, type Wire } from "./harness.ts";
 import { hold } from "./invariant.ts";
-import { concat, frameBytes, type Op, type Session } from "./session.ts";
+import { concat, frameBytes, type Op, type Session, timesOf } from "./session.ts";
 
 /** Longest any handler of the fuzzer works once its call is over. */
 const HANDLER_MS_MAX = 20_000;
@@ -197,7 +197,7 @@ class ServerRun {
   async #do(op: Op, { socket }: Wire): Promise<void> {
     if (op.op === "frame") {
       const bytes = frameBytes(op);
-      for (let count = op.times ?? 1; count > 0; count--) this.#pending.push(bytes);
+      for (let count = timesOf(op); count > 0; count--) this.#pending.push(bytes);
       return;
     }
     if (op.op === "raw") return void this.#pending.push(op.bytes);

@@ -18,6 +18,7 @@ export interface CallOp {
   /** Payload length of each request message. */
   readonly sizes: readonly number[];
   readonly timeout_ms?: number;
+  readonly wait_for_ready?: boolean;
   /** Flat name, value. */
   readonly metadata?: readonly string[];
   /** How many responses of a stream are read before the reader stops; absent: all. */
@@ -72,9 +73,20 @@ export interface Expectation {
   readonly messages: readonly Uint8Array[];
 }
 
+/** How a channel under test is made. */
+export type ChannelKind =
+  /** One address, calls sent once. */
+  | "plain"
+  /** Failed calls are sent again. */
+  | "retrying"
+  /** Two addresses, calls spread over them. */
+  | "spread";
+
 /** One input. */
 export interface Session {
   readonly half: Half;
+  /** Absent: plain. */
+  readonly channel?: ChannelKind;
   /** Seeds what is drawn while it runs: chunk sizes of reads and writes. */
   readonly seed: number;
   /** How much one read gives. */
@@ -86,6 +98,8 @@ export interface Session {
   /** Present on sessions nobody mutated. */
   readonly expect?: readonly Expectation[];
 }
+
+const REPEATED_BYTES_MAX = 256 * 1024;
 
 /** A session as JSON; bytes are `{"hex": ...}`. */
 export function sessionToText(session: Session, space?: number): string {
@@ -119,6 +133,11 @@ export function frameBytes(op: FrameOp): Uint8Array<ArrayBuffer> {
   bytes[8] = op.stream;
   bytes.set(op.payload, 9);
   return bytes;
+}
+
+/** How often a frame is sent: less often than asked when it is large, or a run takes for ever. */
+export function timesOf({ times = 1, payload }: FrameOp): number {
+  return Math.min(times, Math.ceil(REPEATED_BYTES_MAX / (9 + payload.length)));
 }
 
 /** Byte strings joined. */

@@ -14,9 +14,9 @@ const SMALL_READS_MAX = 600;
 
 /** Who watches what passes. */
 export interface SocketWatcher {
-  /** Bytes the endpoint has taken; it handles them before its next read. */
+  /** Bytes the endpoint has taken, valid during the call; it handles them before its next read. */
   onTaken(bytes: Uint8Array): void;
-  /** Bytes the endpoint has sent. */
+  /** Bytes the endpoint has sent, valid during the call. */
   onSent(bytes: Uint8Array): void;
   /** The endpoint broke a rule of the byte stream itself. */
   onMisuse(error: InvariantError): void;
@@ -92,8 +92,8 @@ export class SimulatedSocket {
       const count = this.#writes === "whole" || this.#random.chance(0.5)
         ? bytes.length
         : this.#random.between(1, bytes.length);
-      // Copied only now: whoever changes bytes under a write in flight is found out.
-      this.#watcher.onSent(bytes.slice(0, count));
+      // Looked at only now: whoever changes bytes under a write in flight is found out.
+      this.#watcher.onSent(bytes.subarray(0, count));
       return count;
     } finally {
       this.#writing = false;
@@ -161,7 +161,7 @@ export class SimulatedSocket {
       this.#chunks.shift();
       this.#head = 0;
     }
-    this.#watcher.onTaken(buffer.slice(0, count));
+    this.#watcher.onTaken(buffer.subarray(0, count));
     return count;
   }
 

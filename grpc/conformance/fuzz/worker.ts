@@ -56,7 +56,7 @@ const FAILURES_MAX = 5;
 /** Inputs between two looks at the code's coverage, while that is still looked at. */
 const COVERAGE_BATCH = 64;
 /** Coverage by code slows it ninefold: it is looked at for an eighth of a run, and at most so long. */
-const COVERAGE_RUNS_MAX = 20_000;
+const COVERAGE_RUNS_MAX = 5000;
 const REPORT_EVERY = 2000;
 
 class Fuzzer {

@@ -40,7 +40,13 @@ globalThis.addEventListener("error", (event) => {
 });
 
 const server = new GrpcServer({
-  bounds: { keepalive_interval_ms: 8000, keepalive_timeout_ms: 4000, write_timeout_ms: 10_000 },
+  bounds: {
+    keepalive_interval_ms: 8000,
+    keepalive_timeout_ms: 4000,
+    write_timeout_ms: 10_000,
+    min_ping_interval_ms: 1000,
+    min_ping_interval_without_calls_ms: 1000,
+  },
   onEvent: (event) => {
     if (event.type === "internal_error" || event.type === "handler_failed") {
       mistakes++;

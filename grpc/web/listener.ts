@@ -20,7 +20,10 @@ export interface WebListenOptions extends WebOptions {
   readonly key?: string;
 }
 
-/** After a response was handed over: time for the runtime to write it before connections end. */
+/**
+ * After the last response was handed over: the runtime writes it in its next turns. Whoever does
+ * not take it by then loses its end.
+ */
 const FLUSH_MS = 50;
 
 /**
@@ -70,8 +73,11 @@ class WebListener implements BoundListener, Doorway {
   readonly #calls: WebCalls;
   #closing: Promise<void> | undefined;
   #drained: Promise<void> | undefined;
-  /** `performance.now()` when the last response was handed over. */
+  /** Responses that were not handed over yet. */
+  #outstanding = 0;
+  /** `performance.now()` when the last one was. */
   #handed_over_ms = Number.NEGATIVE_INFINITY;
+  #onHandedOver: (() => void) | undefined;
 
   constructor(http: Deno.HttpServer<Deno.NetAddr>, abort: AbortController, calls: WebCalls) {
     this.#http = http;
@@ -82,10 +88,12 @@ class WebListener implements BoundListener, Doorway {
     this.port = port;
   }
 
-  /** Notes when a response was handed over. */
+  /** Follows a request until its response was handed over, or its peer went away. */
   watch(completed: Promise<void>): void {
+    this.#outstanding++;
     const note = () => {
       this.#handed_over_ms = performance.now();
+      if (--this.#outstanding === 0) this.#onHandedOver?.();
     };
     completed.then(note, note);
   }
@@ -106,10 +114,21 @@ class WebListener implements BoundListener, Doorway {
 
   async #end(): Promise<void> {
     await this.#calls.drain();
+    await this.#handedOver();
     const flush_ms = FLUSH_MS - (performance.now() - this.#handed_over_ms);
     if (flush_ms > 0) await new Promise((resolve) => setTimeout(resolve, flush_ms));
     if (this.#closing !== undefined) return; // The runtime ends it, as its peers allow.
     this.#abort.abort();
     await this.#http.finished;
+  }
+
+  /** Resolves when every response was handed over; peers that do not read are not waited for. */
+  async #handedOver(): Promise<void> {
+    if (this.#outstanding === 0) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#onHandedOver = resolve;
+    const timer = setTimeout(resolve, this.#calls.bounds.linger_timeout_ms);
+    await promise;
+    clearTimeout(timer);
   }
 }

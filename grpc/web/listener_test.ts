@@ -10,8 +10,9 @@ const read = (name: string) =>
 function serve(
   options: Partial<WebListenOptions> = {},
   handlers: Parameters<GrpcServer["addService"]>[1] = {},
+  linger_timeout_ms = 10_000,
 ) {
-  const server = new GrpcServer({ bounds: { sweep_interval_ms: 5 } });
+  const server = new GrpcServer({ bounds: { sweep_interval_ms: 5, linger_timeout_ms } });
   server.addService(Echo, { ...ECHO_HANDLERS, ...handlers });
   const listener = serveWeb(server, { hostname: "127.0.0.1", port: 0, ...options });
   return { server, listener, base: `127.0.0.1:${listener.port}/grpc.test.v1.Echo` };
@@ -98,7 +99,7 @@ Deno.test("a shutdown does not wait longer than its grace for a reader that does
     expand: async function* (request: unknown) {
       for (;;) yield request;
     },
-  } as never);
+  } as never, 20);
   const conn = await Deno.connect({ hostname: "127.0.0.1", port: listener.port ?? 0 });
   const body = new Uint8Array(5 + 40_000);
   new DataView(body.buffer).setUint32(1, 40_000);

@@ -46,7 +46,8 @@ export async function openTransport(
     signal,
   );
   const onAbort = () => secure.close();
-  signal.addEventListener("abort", onAbort);
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort);
   try {
     const { alpnProtocol } = await secure.handshake();
     if (alpnProtocol !== "h2") throw new TypeError("the server does not offer HTTP/2 by ALPN");

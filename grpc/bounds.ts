@@ -36,6 +36,16 @@ export interface Bounds {
   /** Connections open on one server. At it: new ones are closed unread. */
   readonly connections: number;
   /**
+   * Connections of one server from one address (IPv6: one /64), not counted on Unix sockets. At it:
+   * new ones are closed unread.
+   */
+  readonly connections_per_address: number;
+  /**
+   * Calls of one server that are open, or whose handler still runs after its stream or connection
+   * is gone. At it: new calls are answered UNAVAILABLE.
+   */
+  readonly server_calls: number;
+  /**
    * Streams ended by a reset (sent by the peer, or caused by its errors) beyond the sustained rate
    * of {@linkcode resets_per_second}. At it: GOAWAY ENHANCE_YOUR_CALM.
    */
@@ -72,6 +82,13 @@ export interface Bounds {
    * one more ends with RESOURCE_EXHAUSTED.
    */
   readonly connection_pending_bytes: number;
+  /** The same over all connections of one server. At it: as above. */
+  readonly server_pending_bytes: number;
+  /**
+   * Frames waiting for the sockets of all connections of one server. Past it: the connections that
+   * hold most of them are closed until the rest is within it.
+   */
+  readonly server_output_bytes: number;
   /**
    * Encoded frames waiting for the socket. At it: message bytes wait in their stream and the
    * handler or caller waits with them.
@@ -97,11 +114,19 @@ export interface Bounds {
   readonly settings_timeout_ms: number;
   /** A frame or header block begun and not finished. At it: GOAWAY, closed. */
   readonly frame_timeout_ms: number;
-  /** A write the peer's socket takes no byte of. At it: the connection is closed. */
+  /**
+   * What a peer must take of what waits for it, within each of the two timeouts below, unless it
+   * takes all: a peer that takes a byte now and then is not reading.
+   */
+  readonly stall_bytes: number;
+  /** A write whose socket takes less than {@linkcode stall_bytes}. At it: closed. */
   readonly write_timeout_ms: number;
-  /** A message that waits for the peer's flow-control window. At it: the stream is reset. */
+  /**
+   * A message whose window opens by less than {@linkcode stall_bytes}. At it: the stream is reset
+   * with CANCEL.
+   */
   readonly window_stall_timeout_ms: number;
-  /** A single request message that does not arrive in full. At it: DEADLINE_EXCEEDED. */
+  /** A request message begun, or the only one awaited, and not there. At it: DEADLINE_EXCEEDED. */
   readonly request_timeout_ms: number;
   /**
    * Data of a request that was answered already because its head was refused. Past it: the stream is
@@ -154,6 +179,8 @@ export const SERVER_BOUNDS: Bounds = {
   frame_bytes: 16_384,
   concurrent_streams: 256,
   connections: 1024,
+  connections_per_address: 512,
+  server_calls: 32_768,
   reset_burst: 500,
   resets_per_second: 100,
   control_frame_burst: 1000,
@@ -165,6 +192,9 @@ export const SERVER_BOUNDS: Bounds = {
   connection_buffer_bytes: 32 * 1024 * 1024,
   server_buffer_bytes: 256 * 1024 * 1024,
   connection_pending_bytes: 32 * 1024 * 1024,
+  server_pending_bytes: 256 * 1024 * 1024,
+  server_output_bytes: 256 * 1024 * 1024,
+  stall_bytes: 4096,
   output_high_water_bytes: 256 * 1024,
   output_bytes: 1024 * 1024,
   status_message_bytes: 2048,
@@ -228,6 +258,9 @@ export const CALL_RETRY_BUFFER_BYTES = 256 * 1024;
 /** Why something of a peer was refused; the keys of `ServerStats.refused`. */
 export type Refusal =
   | "connections"
+  | "connections_per_address"
+  | "server_calls"
+  | "server_output_bytes"
   | "concurrent_streams"
   | "continuation_frames"
   | "control_frames"

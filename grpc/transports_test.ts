@@ -91,6 +91,28 @@ Deno.test("a Unix socket serves its owner only and is removed at the end", async
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("a Unix socket is its owner's from the first, whatever the umask", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/grpc.sock`;
+  const { chmodSync } = Deno;
+  let mode_at_first: number | undefined;
+  Deno.chmodSync = (of, mode) => {
+    mode_at_first = (Deno.statSync(of).mode ?? 0) & 0o777;
+    chmodSync(of, mode);
+  };
+  const usual = Deno.umask(0);
+  try {
+    const { server } = await serve({ transport: "unix", path });
+    assert.equal(mode_at_first, 0o600);
+    assert.equal(Deno.umask(0), 0, "the umask is as it was");
+    await server.shutdown();
+  } finally {
+    Deno.umask(usual);
+    Deno.chmodSync = chmodSync;
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("a socket file left by a dead server is replaced, a living one is not", async () => {
   const folder = await Deno.makeTempDir();
   const path = `${folder}/grpc.sock`;

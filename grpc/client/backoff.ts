@@ -4,7 +4,10 @@
  * @module
  */
 
-/** Waits after failed connects: `initial_ms`, each time 1.6 times more up to `max_ms`, ± 20 %. */
+/**
+ * Waits after failed connects: `initial_ms`, each time 1.6 times more up to `max_ms`, ± 20 %. Both
+ * at least 1.
+ */
 export interface Backoff {
   readonly initial_ms: number;
   readonly max_ms: number;

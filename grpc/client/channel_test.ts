@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { encodeBlock } from "../hpack/encoder.ts";
-import { Channel, Code, createClient, type GrpcError } from "../mod.ts";
+import { Channel, type ChannelOptions, Code, createClient, type GrpcError } from "../mod.ts";
 import { Echo } from "../gen/echo_pb.ts";
 import { startServer } from "../testing/echo_server.ts";
-import { errorOf, type Hostile, hostileTest } from "../testing/hostile_server.ts";
+import { errorOf, type Hostile, hostileTest, sealedTest } from "../testing/hostile_server.ts";
 import {
   concat,
   ErrorCode,
@@ -16,7 +16,7 @@ import {
   uint32,
 } from "../testing/raw_peer.ts";
 
-Deno.test("a channel says how it stands, and connects with its first call", async () => {
+sealedTest("a channel says how it stands, and connects with its first call", async () => {
   const { server, target } = await startServer();
   const channel = new Channel(target);
   const client = createClient(Echo, channel);
@@ -32,7 +32,7 @@ Deno.test("a channel says how it stands, and connects with its first call", asyn
   await server.shutdown();
 });
 
-Deno.test("a failed connect is UNAVAILABLE with its reason, and tried again later", async () => {
+sealedTest("a failed connect is UNAVAILABLE with its reason, and tried again later", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -55,15 +55,21 @@ Deno.test("a failed connect is UNAVAILABLE with its reason, and tried again late
   await server.shutdown();
 });
 
-Deno.test("targets that make no sense are refused at once", () => {
+sealedTest("targets that make no sense are refused at once", () => {
   for (const target of ["", "host", "host:0", "host:99999", "unix:", "a b:1", "http://a:1"]) {
     assert.throws(() => new Channel(target), TypeError, target);
   }
   assert.throws(() => new Channel("a:1", { tls: { cert: "x" } }), TypeError);
   assert.throws(() => new Channel("a:1", { max_receive_message_bytes: -1 }), RangeError);
+  assert.throws(() => new Channel("a:1", { idle_timeout_ms: NaN }), RangeError);
+  assert.throws(() => new Channel("a:1", { backoff: { initial_ms: 0, max_ms: 1 } }), RangeError);
+  assert.throws(() => new Channel("a:1", { authority: "a\nb" }), TypeError);
+  assert.throws(() => new Channel("a:1", { authority: "" }), TypeError);
+  const random = { load_balancing: "random" } as unknown as ChannelOptions;
+  assert.throws(() => new Channel("a:1", random), /load_balancing is `random`/);
 });
 
-Deno.test("a server that never shakes hands does not hold calls forever", async () => {
+sealedTest("a server that never shakes hands does not hold calls forever", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const channel = new Channel(`127.0.0.1:${listener.addr.port}`, { connect_timeout_ms: 50 });
   const client = createClient(Echo, channel);
@@ -76,7 +82,7 @@ Deno.test("a server that never shakes hands does not hold calls forever", async 
   listener.close();
 });
 
-Deno.test("a server that does not speak HTTP/2 is named so", async () => {
+sealedTest("a server that does not speak HTTP/2 is named so", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const answering = (async () => {
     const conn = await listener.accept();

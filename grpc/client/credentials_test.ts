@@ -12,7 +12,7 @@ import {
 } from "../mod.ts";
 import { Echo } from "../gen/echo_pb.ts";
 import { ECHO_HANDLERS } from "../testing/echo_server.ts";
-import { type EchoClient, errorOf, eventually } from "../testing/hostile_server.ts";
+import { type EchoClient, errorOf, eventually, sealedTest } from "../testing/hostile_server.ts";
 
 const pem = (name: string) =>
   Deno.readTextFileSync(new URL(`../testdata/${name}`, import.meta.url));
@@ -54,31 +54,34 @@ async function secureTest(
   }
 }
 
-Deno.test("credentials of the channel and of the call travel with every kind of call", async () => {
-  const asked: CredentialsContext[] = [];
-  const credentials: CallCredentials = (context) => {
-    asked.push(context);
-    return token("channel");
-  };
-  await secureTest({ credentials }, async (client, seen) => {
-    await client.unary({});
-    await client.unary({}, { credentials: () => Promise.resolve(token("call")) });
-    assert.deepEqual(seen, [["Bearer channel"], ["Bearer channel", "Bearer call"]]);
-    await Array.fromAsync(client.expand({ count: 2 }));
-    async function* requests() {
-      yield await Promise.resolve({});
-    }
-    assert.equal((await client.collect(requests())).count, 1);
-    assert.equal((await Array.fromAsync(client.converse(requests()))).length, 1);
-    assert.equal(asked.length, 5);
-    const [context] = asked;
-    assert.equal(context?.method, "/grpc.test.v1.Echo/Unary");
-    assert.match(context?.authority ?? "", /^localhost:\d+$/);
-    assert.equal(context?.service_url, `https://${context?.authority}/grpc.test.v1.Echo`);
-  });
-});
+sealedTest(
+  "credentials of the channel and of the call travel with every kind of call",
+  async () => {
+    const asked: CredentialsContext[] = [];
+    const credentials: CallCredentials = (context) => {
+      asked.push(context);
+      return token("channel");
+    };
+    await secureTest({ credentials }, async (client, seen) => {
+      await client.unary({});
+      await client.unary({}, { credentials: () => Promise.resolve(token("call")) });
+      assert.deepEqual(seen, [["Bearer channel"], ["Bearer channel", "Bearer call"]]);
+      await Array.fromAsync(client.expand({ count: 2 }));
+      async function* requests() {
+        yield await Promise.resolve({});
+      }
+      assert.equal((await client.collect(requests())).count, 1);
+      assert.equal((await Array.fromAsync(client.converse(requests()))).length, 1);
+      assert.equal(asked.length, 5);
+      const [context] = asked;
+      assert.equal(context?.method, "/grpc.test.v1.Echo/Unary");
+      assert.match(context?.authority ?? "", /^localhost:\d+$/);
+      assert.equal(context?.service_url, `https://${context?.authority}/grpc.test.v1.Echo`);
+    });
+  },
+);
 
-Deno.test("a token's audience leaves out the port of TLS", async () => {
+sealedTest("a token's audience leaves out the port of TLS", async () => {
   let url = "";
   const credentials: CallCredentials = ({ service_url }) => {
     url = service_url;
@@ -90,7 +93,7 @@ Deno.test("a token's audience leaves out the port of TLS", async () => {
   });
 });
 
-Deno.test("each attempt asks for credentials anew", async () => {
+sealedTest("each attempt asks for credentials anew", async () => {
   let asked = 0;
   await secureTest({
     credentials: () => Promise.resolve(token(`${++asked}`)),
@@ -142,7 +145,7 @@ const FAILURES: readonly (readonly [string, () => unknown, Code, RegExp])[] = [
   ["give nothing", () => Promise.resolve(undefined), Code.UNAUTHENTICATED, /failed$/],
 ];
 for (const [what, give, code, message] of FAILURES) {
-  Deno.test(`credentials that ${what} end the call before it is sent`, async () => {
+  sealedTest(`credentials that ${what} end the call before it is sent`, async () => {
     await secureTest({ credentials: give as CallCredentials }, async (client, seen) => {
       const error = await errorOf(client.unary({}));
       assert.equal(error.code, code);
@@ -153,7 +156,7 @@ for (const [what, give, code, message] of FAILURES) {
   });
 }
 
-Deno.test("a call that ends tells the credentials that are still asked", async () => {
+sealedTest("a call that ends tells the credentials that are still asked", async () => {
   let asked = 0;
   let aborted = 0;
   const credentials: CallCredentials = ({ signal }) => {
@@ -177,7 +180,7 @@ Deno.test("a call that ends tells the credentials that are still asked", async (
   assert.equal(aborted, 2);
 });
 
-Deno.test("credentials do not travel in plain text unless allowed by name", async () => {
+sealedTest("credentials do not travel in plain text unless allowed by name", async () => {
   const credentials = () => token("x");
   assert.throws(() => new Channel("127.0.0.1:1", { credentials }), /allow_plaintext_credentials/);
   const seen: string[] = [];
@@ -202,7 +205,7 @@ Deno.test("credentials do not travel in plain text unless allowed by name", asyn
   await server.shutdown();
 });
 
-Deno.test("credentials larger than the server takes end the call", async () => {
+sealedTest("credentials larger than the server takes end the call", async () => {
   await secureTest({ credentials: () => token("x".repeat(20_000)) }, async (client, seen) => {
     assert.equal((await errorOf(client.unary({}))).code, Code.RESOURCE_EXHAUSTED);
     assert.equal(seen.length, 0);

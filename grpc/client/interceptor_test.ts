@@ -10,7 +10,7 @@ import {
 } from "../mod.ts";
 import { Echo, type EchoMessage, EchoMessageSchema } from "../gen/echo_pb.ts";
 import { startServer } from "../testing/echo_server.ts";
-import { type EchoClient, errorOf } from "../testing/hostile_server.ts";
+import { type EchoClient, errorOf, sealedTest } from "../testing/hostile_server.ts";
 
 async function interceptedTest(
   interceptors: {
@@ -41,7 +41,7 @@ async function* three() {
   for (let count = 1; count <= 3; count++) yield await Promise.resolve({ count });
 }
 
-Deno.test("interceptors wrap all four kinds of calls, the channel's outermost", async () => {
+sealedTest("interceptors wrap all four kinds of calls, the channel's outermost", async () => {
   const kinds: string[] = [];
   const counting: ClientInterceptor = (next) => async (request) => {
     kinds.push(`${request.method.methodKind} ${request.streamed}`);
@@ -68,7 +68,7 @@ Deno.test("interceptors wrap all four kinds of calls, the channel's outermost", 
   });
 });
 
-Deno.test("an interceptor may change messages, both ways", async () => {
+sealedTest("an interceptor may change messages, both ways", async () => {
   const asText = (message: unknown) => (message as EchoMessage).text;
   const shouting: ClientInterceptor = (next) => async (request) => {
     const shout = (message: unknown) =>
@@ -95,7 +95,7 @@ Deno.test("an interceptor may change messages, both ways", async () => {
   });
 });
 
-Deno.test("an interceptor may answer by itself, refuse, or try again", async () => {
+sealedTest("an interceptor may answer by itself, refuse, or try again", async () => {
   const cached: ClientInterceptor = () => () =>
     Promise.resolve({ streamed: false, message: create(EchoMessageSchema, { text: "cached" }) });
   await interceptedTest({ client: [cached] }, async (client, seen) => {
@@ -129,7 +129,7 @@ Deno.test("an interceptor may answer by itself, refuse, or try again", async () 
   });
 });
 
-Deno.test("an interceptor that confuses the kinds of calls ends the call", async () => {
+sealedTest("an interceptor that confuses the kinds of calls ends the call", async () => {
   const confused: ClientInterceptor = (next) => (request) =>
     next({ method: request.method, options: request.options, streamed: true, messages: three2() });
   async function* three2() {
@@ -140,7 +140,7 @@ Deno.test("an interceptor that confuses the kinds of calls ends the call", async
   });
 });
 
-Deno.test("leaving a response loop cancels the call through interceptors", async () => {
+sealedTest("leaving a response loop cancels the call through interceptors", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const { server, target } = await startServer({}, {
     expand: async function* (_, { signal }) {

@@ -130,11 +130,12 @@ export function checkOptions(options: ChannelOptions, over_unix: boolean): void 
   checkTime("connect_timeout_ms", options.connect_timeout_ms);
   checkTime("resolve_interval_ms", options.resolve_interval_ms);
   checkTime("idle_timeout_ms", options.idle_timeout_ms);
-  checkTime("backoff.initial_ms", backoff?.initial_ms);
-  checkTime("backoff.max_ms", backoff?.max_ms);
+  // No pause at all would dial as fast as the machine can.
+  checkTime("backoff.initial_ms", backoff?.initial_ms, 1);
+  checkTime("backoff.max_ms", backoff?.max_ms, 1);
 }
 
-function checkTime(name: string, value: number | undefined): void {
-  if (value === undefined || (typeof value === "number" && value >= 0)) return;
-  throw new RangeError(`\`${name}\` is \`${value}\`: expected milliseconds of at least 0`);
+function checkTime(name: string, value: number | undefined, min = 0): void {
+  if (value === undefined || (typeof value === "number" && value >= min)) return;
+  throw new RangeError(`\`${name}\` is \`${value}\`: expected milliseconds of at least ${min}`);
 }

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Channel, type ChannelOptions, Code, createClient } from "../mod.ts";
 import { Echo } from "../gen/echo_pb.ts";
 import { startServer } from "../testing/echo_server.ts";
-import { errorOf, eventually } from "../testing/hostile_server.ts";
+import { errorOf, eventually, sealedTest } from "../testing/hostile_server.ts";
 
 const QUICK: ChannelOptions = {
   backoff: { initial_ms: 5, max_ms: 20 },
@@ -15,7 +15,7 @@ function deadTarget(): string {
   return `127.0.0.1:${listener.addr.port}`;
 }
 
-Deno.test("a call that waits for readiness outlives failed connects, others do not", async () => {
+sealedTest("a call that waits for readiness outlives failed connects, others do not", async () => {
   const target = deadTarget();
   const channel = new Channel(target, QUICK);
   const client = createClient(Echo, channel);
@@ -36,7 +36,7 @@ Deno.test("a call that waits for readiness outlives failed connects, others do n
   await server.shutdown();
 });
 
-Deno.test("closing a channel ends the calls that wait for readiness", async () => {
+sealedTest("closing a channel ends the calls that wait for readiness", async () => {
   const channel = new Channel(deadTarget(), QUICK);
   const waiting = errorOf(createClient(Echo, channel).unary({}, { wait_for_ready: true }));
   await eventually("it failed", () => channel.state === "transient_failure");
@@ -44,29 +44,47 @@ Deno.test("closing a channel ends the calls that wait for readiness", async () =
   assert.equal((await waiting).code, Code.CANCELLED);
 });
 
-Deno.test("a process waits for a call that waits for readiness, not for a channel", async () => {
-  const run = async (wait_for_ready: boolean) => {
-    const { stdout, code } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "--no-prompt",
-        "--quiet",
-        "--allow-net=127.0.0.1",
-        new URL("../testing/patient_client.ts", import.meta.url).pathname,
-        deadTarget(),
-        `${wait_for_ready}`,
-      ],
-    }).output();
-    assert.equal(code, 0);
-    return new TextDecoder().decode(stdout).trim();
-  };
-  assert.deepEqual(await Promise.all([run(true), run(false)]), [
-    "DEADLINE_EXCEEDED",
-    "UNAVAILABLE",
-  ]);
+/** Runs a client that never closes its channel, in a process of its own. */
+function spawnClient(target: string, wait_for_ready: boolean): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--quiet",
+      "--allow-net=127.0.0.1",
+      new URL("../testing/patient_client.ts", import.meta.url).pathname,
+      target,
+      `${wait_for_ready}`,
+    ],
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+}
+
+async function lineOf(child: Deno.ChildProcess): Promise<string> {
+  const { stdout, stderr } = await child.output();
+  assert.equal(new TextDecoder().decode(stderr), "");
+  return new TextDecoder().decode(stdout);
+}
+
+sealedTest("a process ends though a channel still tries to connect", async () => {
+  assert.equal(await lineOf(spawnClient(deadTarget(), false)), "UNAVAILABLE");
 });
 
-Deno.test("watchState tells each change, and connect leaves idle without a call", async () => {
+sealedTest("a process waits for a call that waits for readiness", async () => {
+  // Refuses the client's first connects, so that it waits on nothing but its own patience.
+  const refusing = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = refusing.addr;
+  const line = lineOf(spawnClient(`127.0.0.1:${port}`, true));
+  (await refusing.accept()).close();
+  refusing.close();
+  const { server } = await startServer();
+  await server.listen({ transport: "tcp", hostname: "127.0.0.1", port });
+  assert.equal(await line, "OK");
+  await server.shutdown();
+});
+
+sealedTest("watchState tells each change, and connect leaves idle without a call", async () => {
   const { server, target } = await startServer({ bounds: { sweep_interval_ms: 5 } });
   const channel = new Channel(target, { ...QUICK, idle_timeout_ms: 30 });
   const seen: string[] = [channel.state];
@@ -96,7 +114,7 @@ Deno.test("watchState tells each change, and connect leaves idle without a call"
   await server.shutdown();
 });
 
-Deno.test("a watch of a state can be given up", async () => {
+sealedTest("a watch of a state can be given up", async () => {
   await using channel = new Channel("127.0.0.1:1");
   const abort = new AbortController();
   const watching = channel.watchState("idle", abort.signal);
@@ -106,7 +124,7 @@ Deno.test("a watch of a state can be given up", async () => {
   assert.equal(await channel.watchState("ready"), "idle");
 });
 
-Deno.test("a channel that nobody calls stops trying to connect", async () => {
+sealedTest("a channel that nobody calls stops trying to connect", async () => {
   const channel = new Channel(deadTarget(), { ...QUICK, idle_timeout_ms: 30 });
   channel.connect();
   await eventually("it failed", () => channel.state === "transient_failure");
@@ -114,7 +132,7 @@ Deno.test("a channel that nobody calls stops trying to connect", async () => {
   await channel.close();
 });
 
-Deno.test("an open call keeps its channel from going idle", async () => {
+sealedTest("an open call keeps its channel from going idle", async () => {
   let answer = () => {};
   const { server, target } = await startServer({}, {
     unary: (request) => new Promise((resolve) => answer = () => resolve(request)),

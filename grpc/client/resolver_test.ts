@@ -2,15 +2,17 @@ import assert from "node:assert/strict";
 import { CHANNEL_ADDRESSES_MAX } from "../bounds.ts";
 import { Channel, type ChannelOptions, Code, createClient, type NameToResolve } from "../mod.ts";
 import { Echo } from "../gen/echo_pb.ts";
+import { Resolver } from "./resolver.ts";
+import { addressText, parseTarget } from "./target.ts";
 import { startServer } from "../testing/echo_server.ts";
-import { errorOf, eventually } from "../testing/hostile_server.ts";
+import { errorOf, eventually, sealedTest } from "../testing/hostile_server.ts";
 
 const QUICK: ChannelOptions = {
   backoff: { initial_ms: 5, max_ms: 20 },
   bounds: { sweep_interval_ms: 5, linger_timeout_ms: 20 },
 };
 
-Deno.test("a resolver's addresses are used, and asked for anew when they fail", async () => {
+sealedTest("a resolver's addresses are used, and asked for anew when they fail", async () => {
   const first = await startServer();
   const second = await startServer();
   const asked: NameToResolve[] = [];
@@ -36,7 +38,7 @@ Deno.test("a resolver's addresses are used, and asked for anew when they fail", 
   await second.server.shutdown();
 });
 
-Deno.test("addresses that come and go change the rotation without losing a call", async () => {
+sealedTest("addresses that come and go change the rotation without losing a call", async () => {
   const servers = [await startServer(), await startServer(), await startServer()];
   const targets = servers.map(({ target }) => target);
   let answer = targets.slice(0, 2);
@@ -66,36 +68,39 @@ Deno.test("addresses that come and go change the rotation without losing a call"
   for (const { server } of servers) await server.shutdown();
 });
 
-Deno.test("a resolution that fails, or finds nothing, is UNAVAILABLE, and tried again", async () => {
-  const { server, target } = await startServer();
-  let answer: () => Promise<string[]> = () => Promise.reject(new Error("no such name"));
-  let asked = 0;
-  const channel = new Channel("backend.test:1", {
-    ...QUICK,
-    resolve: () => {
-      asked++;
-      return answer();
-    },
-  });
-  const client = createClient(Echo, channel);
-  const error = await errorOf(client.unary({}));
-  assert.equal(error.code, Code.UNAVAILABLE);
-  assert.match(error.message, /cannot resolve `backend\.test`: no such name/);
-  assert.equal(channel.state, "transient_failure");
-  answer = () => Promise.resolve([]);
-  await eventually("it was asked again", () => asked >= 3);
-  assert.match((await errorOf(client.unary({}))).message, /it has no addresses/);
-  answer = () => Promise.resolve(["nonsense"]);
-  const failing = asked;
-  await eventually("it was asked again", () => asked >= failing + 2);
-  assert.match((await errorOf(client.unary({}))).message, /`nonsense` is no address/);
-  answer = () => Promise.resolve([target]);
-  await client.unary({}, { wait_for_ready: true });
-  await channel.close();
-  await server.shutdown();
-});
+sealedTest(
+  "a resolution that fails, or finds nothing, is UNAVAILABLE, and tried again",
+  async () => {
+    const { server, target } = await startServer();
+    let answer: () => Promise<string[]> = () => Promise.reject(new Error("no such name"));
+    let asked = 0;
+    const channel = new Channel("backend.test:1", {
+      ...QUICK,
+      resolve: () => {
+        asked++;
+        return answer();
+      },
+    });
+    const client = createClient(Echo, channel);
+    const error = await errorOf(client.unary({}));
+    assert.equal(error.code, Code.UNAVAILABLE);
+    assert.match(error.message, /cannot resolve `backend\.test`: no such name/);
+    assert.equal(channel.state, "transient_failure");
+    answer = () => Promise.resolve([]);
+    await eventually("it was asked again", () => asked >= 3);
+    assert.match((await errorOf(client.unary({}))).message, /it has no addresses/);
+    answer = () => Promise.resolve(["nonsense"]);
+    const failing = asked;
+    await eventually("it was asked again", () => asked >= failing + 2);
+    assert.match((await errorOf(client.unary({}))).message, /`nonsense` is no address/);
+    answer = () => Promise.resolve([target]);
+    await client.unary({}, { wait_for_ready: true });
+    await channel.close();
+    await server.shutdown();
+  },
+);
 
-Deno.test("resolutions keep their least distance however often connections fail", async () => {
+sealedTest("resolutions keep their least distance however often connections fail", async () => {
   const dead = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   dead.close();
   let asked = 0;
@@ -118,19 +123,22 @@ Deno.test("resolutions keep their least distance however often connections fail"
   await channel.close();
 });
 
-Deno.test("a resolver that answers with too many addresses connects to the first ones", async () => {
-  const { server, target } = await startServer();
-  const flood = Array.from({ length: 1000 }, (_, index) => `127.0.0.1:${index + 1}`);
-  const channel = new Channel("backend.test:1", {
-    ...QUICK,
-    resolve: () => Promise.resolve([target, ...flood.slice(0, CHANNEL_ADDRESSES_MAX - 1), "bad"]),
-  });
-  await createClient(Echo, channel).unary({});
-  await channel.close();
-  await server.shutdown();
-});
+sealedTest(
+  "a resolver that answers with too many addresses connects to the first ones",
+  async () => {
+    const { server, target } = await startServer();
+    const flood = Array.from({ length: 1000 }, (_, index) => `127.0.0.1:${index + 1}`);
+    const channel = new Channel("backend.test:1", {
+      ...QUICK,
+      resolve: () => Promise.resolve([target, ...flood.slice(0, CHANNEL_ADDRESSES_MAX - 1), "bad"]),
+    });
+    await createClient(Echo, channel).unary({});
+    await channel.close();
+    await server.shutdown();
+  },
+);
 
-Deno.test("closing a channel stops its resolver", async () => {
+sealedTest("closing a channel stops its resolver", async () => {
   const { promise, resolve } = Promise.withResolvers<void>();
   const channel = new Channel("backend.test:1", {
     resolve: ({ signal }) =>
@@ -168,13 +176,36 @@ async function underNarrowPermission(policy: readonly string[]): Promise<string>
   return new TextDecoder().decode(stdout).trim();
 }
 
-Deno.test("a name needs no permission but the one to connect to it", async () => {
+sealedTest("a name needs no permission but the one to connect to it", async () => {
   assert.equal(await underNarrowPermission([]), "OK");
 });
 
-Deno.test("spreading over a name's addresses says which permission is missing", async () => {
+sealedTest("spreading over a name's addresses says which permission is missing", async () => {
   assert.match(
     await underNarrowPermission(["round_robin"]),
     /cannot resolve `localhost`: Requires net access to ".+:53"/,
   );
+});
+
+sealedTest("an answer that comes after the channel stopped asking is not used", async () => {
+  const told: string[] = [];
+  const answers: ((addresses: string[]) => void)[] = [];
+  const resolver = new Resolver(
+    parseTarget("backend.test:1"),
+    () => new Promise((resolve) => answers.push(resolve)),
+    {
+      onAddresses: (addresses) => void told.push(...addresses.map(addressText)),
+      onResolveFailed: (text) => void told.push(text),
+    },
+    { initial_ms: 1, max_ms: 1 },
+    0,
+  );
+  resolver.start();
+  resolver.stop();
+  resolver.start();
+  answers[0]?.(["127.0.0.1:1"]);
+  answers[1]?.(["127.0.0.1:2"]);
+  await eventually("it is told", () => told.length > 0);
+  assert.deepEqual(told, ["127.0.0.1:2"]);
+  resolver.stop();
 });

@@ -12,7 +12,7 @@ import {
 } from "../mod.ts";
 import { Echo } from "../gen/echo_pb.ts";
 import { startServer } from "../testing/echo_server.ts";
-import { errorOf, eventually, hostileTest } from "../testing/hostile_server.ts";
+import { errorOf, eventually, hostileTest, sealedTest } from "../testing/hostile_server.ts";
 import {
   ErrorCode,
   Flag,
@@ -191,7 +191,7 @@ hostileTest("a wait for the next attempt ends with a cancel, or the channel", as
   assert.equal((await closed).code, Code.CANCELLED);
 }, RETRY);
 
-Deno.test("a connect that fails is an attempt that failed", async () => {
+sealedTest("a connect that fails is an attempt that failed", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const { port } = listener.addr;
   listener.close();
@@ -280,7 +280,7 @@ hostileTest(
   RETRY,
 );
 
-Deno.test("methods and services may have policies of their own, or none", async () => {
+sealedTest("methods and services may have policies of their own, or none", async () => {
   const counts = { unary: 0, expand: 0 };
   const { server, target } = await startServer({}, {
     unary: (request) => {
@@ -307,7 +307,7 @@ Deno.test("methods and services may have policies of their own, or none", async 
   await server.shutdown();
 });
 
-Deno.test("a policy that makes no sense is refused with its place", () => {
+sealedTest("a policy that makes no sense is refused with its place", () => {
   const policy = (change: Partial<RetryPolicy>): RetryOptions => ({
     policy: { ...POLICY, ...change },
   });
@@ -330,7 +330,7 @@ Deno.test("a policy that makes no sense is refused with its place", () => {
   }
 });
 
-Deno.test("no policy asks for more attempts than the bound, or waits longer than it says", () => {
+sealedTest("no policy asks for more attempts than the bound, or waits longer than it says", () => {
   const wait = fc.double({ min: 0.001, max: 10_000, noNaN: true });
   fc.assert(fc.property(
     fc.integer({ min: 2, max: 1000 }),
@@ -357,7 +357,7 @@ Deno.test("no policy asks for more attempts than the bound, or waits longer than
   ));
 });
 
-Deno.test("a method's policy counts before its service's, that before the channel's", () => {
+sealedTest("a method's policy counts before its service's, that before the channel's", () => {
   const retries = new Retries({
     policy: { ...POLICY, retryable_codes: [Code.ABORTED] },
     methods: {
@@ -372,4 +372,23 @@ Deno.test("a method's policy counts before its service's, that before the channe
   assert.ok(tries("/a.B/D", Code.INTERNAL) && !tries("/a.B/D", Code.ABORTED));
   assert.ok(tries("/a.C/C", Code.ABORTED) && tries("/a.B2/C", Code.ABORTED));
   assert.equal(retries.of("/a.None/C"), undefined);
+});
+
+sealedTest("after a pushback the waits begin anew", () => {
+  const retry = new CallRetry({
+    ...POLICY,
+    max_attempts: 5,
+    initial_backoff_ms: 10,
+    max_backoff_ms: 100_000,
+    backoff_multiplier: 100,
+  }, undefined);
+  const waits = [undefined, undefined, "7", undefined].map((pushback) =>
+    retry.nextWaitMs(Code.UNAVAILABLE, pushback, false) ?? -1
+  );
+  const isAbout = (wait_ms: number | undefined, expected_ms: number) =>
+    assert.ok(wait_ms !== undefined && Math.abs(wait_ms / expected_ms - 1) <= 0.2, `${wait_ms}`);
+  isAbout(waits[0], 10);
+  isAbout(waits[1], 1000);
+  assert.equal(waits[2], 7);
+  isAbout(waits[3], 10);
 });

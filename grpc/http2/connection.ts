@@ -12,7 +12,7 @@ import { ConnectionError } from "./connection_error.ts";
 import { calm, Http2Endpoint, type Role } from "./endpoint.ts";
 import { ErrorCode, errorCodeName, FrameType } from "./frames.ts";
 import { RateBound } from "./rate_bound.ts";
-import { Sender } from "./sender.ts";
+import { type PendingTotal, Sender } from "./sender.ts";
 import { applySettings } from "./settings.ts";
 import type { Http2Stream } from "./stream.ts";
 import type { Transport } from "./transport.ts";
@@ -37,7 +37,8 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
   #receive_window: number;
   #receive_unacknowledged = 0;
 
-  constructor(role: Role, transport: Transport, bounds: Bounds) {
+  /** @param total what this connection counts together with others */
+  constructor(role: Role, transport: Transport, bounds: Bounds, total?: PendingTotal) {
     super(role, transport, bounds);
     this.decoder = new HpackDecoder(bounds.header_table_bytes, false);
     this.#window_updates = new RateBound(
@@ -51,6 +52,7 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
       bounds,
       this.#window_updates,
       (stream) => this.#onLocalEnd(stream as S),
+      total,
     );
     this.#receive_window = bounds.connection_window_bytes;
     this.#watchdog = new Watchdog(this, performance.now());

@@ -26,6 +26,11 @@ import type { Http2Stream } from "./stream.ts";
 /** Bytes before each message: compressed flag and length (gRPC, "Length-Prefixed-Message"). */
 export const MESSAGE_PREFIX_BYTES = 5;
 
+/** Bytes of messages that wait for the peers of several connections. */
+export interface PendingTotal {
+  pending_bytes: number;
+}
+
 /** Writes frames in turn for every stream that has something to send and may. */
 export class Sender {
   /** Bytes the peer still lets us send on the connection. */
@@ -42,17 +47,23 @@ export class Sender {
   /** Streams with a pending message and an open window, in the order of their turns. */
   readonly #ready = new Set<Http2Stream>();
   #pending_bytes = 0;
+  readonly #total: PendingTotal;
   #empty_table_announced = false;
   #empty_table_due = false;
 
-  /** @param onEnded called when END_STREAM of a stream has been written */
+  /**
+   * @param onEnded called when END_STREAM of a stream has been written
+   * @param total what several connections count together
+   */
   constructor(
     output: Output,
     peer: PeerSettings,
     bounds: Bounds,
     window_updates: RateBound,
     onEnded: (stream: Http2Stream) => void,
+    total: PendingTotal = { pending_bytes: 0 },
   ) {
+    this.#total = total;
     this.#output = output;
     this.#peer = peer;
     this.#bounds = bounds;
@@ -104,9 +115,7 @@ export class Sender {
       if (end_stream) this.#ended(stream);
       return true;
     }
-    stream.pending = message;
-    stream.pending_offset = -MESSAGE_PREFIX_BYTES;
-    this.#pending_bytes += message.length;
+    this.#wait(stream, message, -MESSAGE_PREFIX_BYTES);
     if (end_stream) stream.after_pending = "end_stream";
     this.#ready.add(stream);
     this.pump();
@@ -115,10 +124,8 @@ export class Sender {
 
   /** Sends a body that is no gRPC message and ends the stream, as window and socket allow. */
   sendBody(stream: Http2Stream, body: Uint8Array): void {
-    stream.pending = body;
-    stream.pending_offset = 0;
+    this.#wait(stream, body, 0);
     stream.after_pending = "end_stream";
-    this.#pending_bytes += body.length;
     this.#ready.add(stream);
     this.pump();
   }
@@ -210,6 +217,13 @@ export class Sender {
     this.#empty_table_due = true;
   }
 
+  #wait(stream: Http2Stream, bytes: Uint8Array, offset: number): void {
+    stream.pending = bytes;
+    stream.pending_offset = offset;
+    this.#pending_bytes += bytes.length;
+    this.#total.pending_bytes += bytes.length;
+  }
+
   #wake(stream: Http2Stream): void {
     if (stream.pending !== undefined && stream.send_window > 0) this.#ready.add(stream);
   }
@@ -241,6 +255,7 @@ export class Sender {
       return;
     }
     this.#dropPending(stream);
+    stream.waits_ended++;
     const after = stream.after_pending;
     stream.after_pending = "nothing";
     if (after instanceof Uint8Array) this.sendHeaders(stream, after, true);
@@ -263,7 +278,9 @@ export class Sender {
   }
 
   #dropPending(stream: Http2Stream): void {
-    this.#pending_bytes -= stream.pending?.length ?? 0;
+    if (stream.pending === undefined) return;
+    this.#pending_bytes -= stream.pending.length;
+    this.#total.pending_bytes -= stream.pending.length;
     stream.pending = undefined;
   }
 

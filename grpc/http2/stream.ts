@@ -41,6 +41,8 @@ export abstract class Http2Stream {
   after_pending: "nothing" | "end_stream" | Uint8Array = "nothing";
   /** Bytes sent so far; a watcher sees a stall by its standing still. */
   sent_bytes = 0;
+  /** Messages that had to wait and have left. */
+  waits_ended = 0;
 
   constructor(send_window: number, receive_window: number) {
     this.send_window = send_window;

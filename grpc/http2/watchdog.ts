@@ -125,7 +125,8 @@ export class Watchdog<S extends Http2Stream> {
     const { output, bounds } = this.#connection;
     if (!output.writing) this.#write_epoch++;
     // Moves with the bytes the socket takes, and each time nothing waits for it.
-    const still_ms = this.#write.still_ms(output.progress + this.#write_epoch, now_ms);
+    const taken = Math.floor(output.progress / bounds.stall_bytes);
+    const still_ms = this.#write.still_ms(taken + this.#write_epoch, now_ms);
     return output.writing && still_ms >= bounds.write_timeout_ms;
   }
 
@@ -178,7 +179,8 @@ export class Watchdog<S extends Http2Stream> {
       if (stream.pending === undefined) continue;
       let progress = this.#pending.get(stream);
       if (progress === undefined) this.#pending.set(stream, progress = new Progress(now_ms));
-      if (progress.still_ms(stream.sent_bytes, now_ms) < bounds.window_stall_timeout_ms) continue;
+      const taken = Math.floor(stream.sent_bytes / bounds.stall_bytes) + stream.waits_ended;
+      if (progress.still_ms(taken, now_ms) < bounds.window_stall_timeout_ms) continue;
       this.#pending.delete(stream);
       this.#connection.violate(stream, ErrorCode.CANCEL, "window_stall_timeout");
     }

@@ -34,9 +34,10 @@ export class ServerCall extends RespondingCall implements Timed {
   #gate: "open" | "waiting" = "open";
   #message: Uint8Array | undefined;
 
-  /** Whether a single request message is still awaited, and nothing else happens. */
+  /** Whether the only request message is still awaited, or one of several has begun. */
   get awaitingRequest(): boolean {
-    return !this.remote_ended && !this.ended && this.#requests === undefined;
+    if (this.remote_ended || this.ended) return false;
+    return this.#requests === undefined || this.#body?.inMessage === true;
   }
 
   // Life
@@ -106,7 +107,7 @@ export class ServerCall extends RespondingCall implements Timed {
     this.end(error.code, error);
   }
 
-  /** Ends the call when its single request message takes too long; called at a steady pace. */
+  /** Ends the call when a request message takes too long; called at a steady pace. */
   checkRequestTimeout(now_ms: number): void {
     this.#armDeadline();
     this.#awaited_since_ms ??= now_ms;
@@ -145,6 +146,7 @@ export class ServerCall extends RespondingCall implements Timed {
       this.refuse(next);
       return "wait";
     }
+    this.#awaited_since_ms = undefined;
     const decoded = this.#decode(next);
     return decoded.ok ? { message: decoded.message } : "wait";
   }

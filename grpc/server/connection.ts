@@ -48,6 +48,15 @@ type ServerStream = ServerCall | RefusedStream;
 /** How far a graceful end has come. */
 type Draining = "no" | "announced" | "final";
 
+const SERVER_FULL: Exclude<RequestHead, { kind: "call" }> = {
+  kind: "status",
+  path: "",
+  code: Code.UNAVAILABLE,
+  text: "the server has too many calls open: retry later",
+  refusal: "server_calls",
+  accept_encoding: false,
+};
+
 const NO_BYTES = new Uint8Array(0);
 
 /** One accepted connection. */
@@ -75,7 +84,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     share: ConnectionShare,
     onGone: (connection: ServerConnection) => void,
   ) {
-    super("server", transport, share.bounds);
+    super("server", transport, share.bounds, share.counters);
     this.peerInfo = peer;
     this.#share = share;
     this.deadlines = share.deadlines;
@@ -120,6 +129,11 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
       return this.refuseStream(stream_id, ErrorCode.REFUSED_STREAM, "concurrent_streams");
     }
     if (head.kind !== "call") return this.#refuseHead(stream_id, head, end_stream);
+    const { counters } = this.#share;
+    if (counters.calls_held >= this.bounds.server_calls) {
+      return this.#refuseHead(stream_id, SERVER_FULL, end_stream);
+    }
+    counters.calls_held++;
     const call = new ServerCall(this, stream_id, head);
     this.add(call);
     countStarted(this.#share, call);
@@ -176,6 +190,8 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
       return this.refuseStream(stream_id, ErrorCode.PROTOCOL_ERROR, "malformed_request");
     }
     this.onRefused(head.refusal);
+    // Decoding it was work for nothing.
+    if (head.refusal === "header_list_bytes") this.chargeControl();
     const { initial_window_bytes } = this.peer;
     const stream = new RefusedStream(this, stream_id, initial_window_bytes, content_length);
     stream.remote_ended = end_stream;
@@ -250,7 +266,8 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   }
 
   hasRoom(bytes: number): boolean {
-    return this.sender.pendingBytes + bytes <= this.bounds.connection_pending_bytes;
+    return this.sender.pendingBytes + bytes <= this.bounds.connection_pending_bytes &&
+      this.#share.counters.pending_bytes + bytes <= this.bounds.server_pending_bytes;
   }
 
   takeBuffer(bytes: number): boolean {
@@ -274,11 +291,14 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   }
 
   onHandlerStarted(call: ServerCall): void {
-    if (call.closed) this.#orphans.add(call);
+    if (!call.closed || this.#orphans.has(call)) return;
+    this.#orphans.add(call);
+    this.#share.counters.calls_held++;
   }
 
   onHandlerSettled(call: ServerCall): void {
-    this.#orphans.delete(call);
+    // Also after the connection has closed: the handler's work counts as long as it lasts.
+    if (this.#orphans.delete(call)) this.#share.counters.calls_held--;
   }
 
   onHandlerFailed(method: string, reason: unknown): void {
@@ -301,6 +321,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
 
   protected override onStreamRemoved(stream: ServerStream): void {
     if (stream.handler_running) this.#orphans.add(stream);
+    else if (stream instanceof ServerCall) this.#share.counters.calls_held--;
     if (this.#draining === "final" && this.streams.size === 0) this.#endDrained();
   }
 

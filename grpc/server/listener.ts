@@ -90,9 +90,8 @@ function bindTcp(hostname: string, port: number, acceptor: Acceptor): BoundListe
 
 async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener> {
   await removeStaleSocket(path);
-  const listener = Deno.listen({ transport: "unix", path });
+  const listener = listenPrivately(path);
   try {
-    // Before the first turn of the event loop: nothing was accepted yet.
     Deno.chmodSync(path, 0o600);
   } catch (reason) {
     listener.close();
@@ -112,6 +111,23 @@ async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener
       await removeOwnSocket(path, ino);
     },
   };
+}
+
+/**
+ * Binds a socket file that is its owner's from the first. That takes a umask, and the right to set
+ * one (all of `--allow-sys`). Without it the file has the process's umask until the chmod that
+ * follows at once: whoever may write to it then could connect in between, which the usual umask of
+ * 022 lets nobody else.
+ */
+function listenPrivately(path: string): Deno.UnixListener {
+  const options = { transport: "unix", path } as const;
+  if (Deno.permissions.querySync({ name: "sys" }).state !== "granted") return Deno.listen(options);
+  const usual = Deno.umask(0o177);
+  try {
+    return Deno.listen(options);
+  } finally {
+    Deno.umask(usual);
+  }
 }
 
 /** Removes the file this listener made, not one that has since taken its place. */

@@ -109,6 +109,11 @@ export class RequestBody {
     return request_ended ? CUT_SHORT : "wait";
   }
 
+  /** Whether a message has begun and is not there. */
+  get inMessage(): boolean {
+    return this.#reader.head() === "partial";
+  }
+
   /** Gives the buffer back. */
   release(): void {
     this.#account(0);

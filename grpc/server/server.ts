@@ -5,13 +5,15 @@
  */
 
 import type { DescService } from "@bufbuild/protobuf";
-import { type Bounds, SERVER_BOUNDS, withBounds } from "../bounds.ts";
+import { type Bounds, type Refusal, SERVER_BOUNDS, withBounds } from "../bounds.ts";
 import { Deadlines } from "../deadlines.ts";
 import type { Transport } from "../http2/transport.ts";
 import type { Peer } from "../peer.ts";
 import { countRefused, type ServerShare } from "./accounting.ts";
+import { AddressCounts } from "./address_counts.ts";
 import { type ConnectionShare, ServerConnection } from "./connection.ts";
 import { type Acceptor, bind, type BoundListener, type ListenOptions } from "./listener.ts";
+import { closeGreediest } from "./output_total.ts";
 import { ReadGate } from "./read_gate.ts";
 import { type Route, routesOf } from "./route.ts";
 import { ServerCounters, type ServerStats } from "./stats.ts";
@@ -70,6 +72,7 @@ export class GrpcServer {
   readonly #connections = new Set<ServerConnection>();
   readonly #doorways = new Set<Doorway>();
   readonly #listeners = new Set<BoundListener>();
+  readonly #addresses: AddressCounts;
   #handshakes = 0;
   #sweeper: ReturnType<typeof setInterval> | undefined;
   #shutdown: Promise<void> | undefined;
@@ -78,6 +81,7 @@ export class GrpcServer {
   /** @throws RangeError when a bound is not a number of at least 0 */
   constructor(options: ServerOptions = {}) {
     this.#bounds = withBounds(SERVER_BOUNDS, options.bounds);
+    this.#addresses = new AddressCounts(this.#bounds.connections_per_address);
     this.#interceptors = options.interceptors ?? [];
     const { onEvent } = options;
     if (onEvent !== undefined) {
@@ -188,6 +192,7 @@ export class GrpcServer {
       onConnection: (transport, peer) => this.#onConnection(transport, peer),
       onHandshakeFailed: (peer, timed_out) => {
         this.#handshakes--;
+        this.#addresses.release(peer);
         this.#refuse(timed_out ? "handshake_timeout" : "tls_handshake", peer);
       },
       onAcceptFailed: (reason) => this.#emit?.({ type: "accept_failed", reason }),
@@ -199,11 +204,15 @@ export class GrpcServer {
       this.#refuse("connections", peer);
       return false;
     }
+    if (!this.#addresses.take(peer)) {
+      this.#refuse("connections_per_address", peer);
+      return false;
+    }
     this.#handshakes++;
     return true;
   }
 
-  #refuse(refusal: "connections" | "tls_handshake" | "handshake_timeout", peer: Peer): void {
+  #refuse(refusal: Refusal, peer: Peer): void {
     countRefused(this.#share, refusal, peer);
   }
 
@@ -230,6 +239,7 @@ export class GrpcServer {
 
   #onGone(connection: ServerConnection): void {
     if (!this.#connections.delete(connection)) return;
+    this.#addresses.release(connection.peerInfo);
     this.#counters.connections_open--;
     if (this.#connections.size > 0) return;
     this.#onLastGone?.();
@@ -246,6 +256,7 @@ export class GrpcServer {
       const now_ms = performance.now();
       for (const connection of [...this.#connections]) connection.sweep(now_ms);
       for (const doorway of this.#doorways) doorway.sweep(now_ms);
+      closeGreediest(this.#connections, this.#bounds.server_output_bytes);
       if (this.#listeners.size === 0 && this.#connections.size === 0) this.#stopIfQuiet();
     }, this.#bounds.sweep_interval_ms);
   }

@@ -16,6 +16,10 @@ export interface ServerStats {
   readonly calls_failed: number;
   /** Received bytes waiting in unfinished or unread messages. */
   readonly buffered_bytes: number;
+  /** Bytes of response messages waiting for their peers. */
+  readonly pending_bytes: number;
+  /** Calls open, and those whose handler still runs after its stream or connection is gone. */
+  readonly calls_held: number;
   /** How often each bound or rule turned a peer away; absent means never. */
   readonly refused: Readonly<Partial<Record<Refusal, number>>>;
 }
@@ -29,6 +33,8 @@ export class ServerCounters implements ServerStats {
   calls_ok = 0;
   calls_failed = 0;
   buffered_bytes = 0;
+  pending_bytes = 0;
+  calls_held = 0;
   readonly refused: Partial<Record<Refusal, number>> = {};
 
   refuse(refusal: Refusal): void {

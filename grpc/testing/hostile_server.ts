@@ -21,13 +21,18 @@ export interface Hostile {
   accept(settings?: readonly number[]): Promise<RawPeer>;
 }
 
+/** A test that fails when it leaves a timer, a socket or an operation behind. */
+export function sealedTest(name: string, fn: () => void | Promise<void>): void {
+  Deno.test({ name, fn, sanitizeOps: true, sanitizeResources: true });
+}
+
 /** Runs a test with a client whose server is written by hand. */
 export function hostileTest(
   name: string,
   run: (test: Hostile) => Promise<void>,
   options: ChannelOptions = {},
 ): void {
-  Deno.test(name, async () => {
+  sealedTest(name, async () => {
     const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const channel = new Channel(`127.0.0.1:${listener.addr.port}`, {
       ...options,

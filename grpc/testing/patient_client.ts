@@ -1,7 +1,7 @@
 /**
- * Calls a server once, never closes its channel, and prints the code the call ends with:
- * `patient_client.ts TARGET WAIT_FOR_READY`. With a resolver's name and policy as further
- * arguments: `TARGET WAIT_FOR_READY round_robin`.
+ * Calls a server once and prints the code the call ends with; closes its channel only when the call
+ * goes well: `patient_client.ts TARGET WAIT_FOR_READY`. With `round_robin` as a further argument it
+ * spreads calls, and prints the error's text.
  *
  * @module
  */
@@ -10,19 +10,21 @@ import { Channel, codeName, createClient, GrpcError } from "../mod.ts";
 import { Echo } from "../gen/echo_pb.ts";
 
 const print = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(text));
-const [target = "", wait_for_ready, policy] = Deno.args;
-const channel = new Channel(
-  target,
-  policy === "round_robin" ? { load_balancing: "round_robin" } : {},
-);
-try {
-  await createClient(Echo, channel).unary({}, {
-    wait_for_ready: wait_for_ready === "true",
-    timeout_ms: 1000,
-  });
-  await channel.close();
-  print("OK");
-} catch (reason) {
-  if (!(reason instanceof GrpcError)) throw reason;
-  print(policy === undefined ? codeName(reason.code) : reason.message);
+
+async function callOnce(target: string, wait_for_ready: boolean, policy?: string): Promise<void> {
+  const channel = new Channel(
+    target,
+    policy === "round_robin" ? { load_balancing: "round_robin" } : {},
+  );
+  try {
+    await createClient(Echo, channel).unary({}, { wait_for_ready });
+    await channel.close();
+    print("OK");
+  } catch (reason) {
+    if (!(reason instanceof GrpcError)) throw reason;
+    print(policy === undefined ? codeName(reason.code) : reason.message);
+  }
 }
+
+// Not awaited: a module that awaits stays alive for that alone.
+callOnce(Deno.args[0] ?? "", Deno.args[1] === "true", Deno.args[2]);

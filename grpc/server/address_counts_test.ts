@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import type { Peer } from "../peer.ts";
+import { AddressCounts, addressKey } from "./address_counts.ts";
+
+const tcp = (address: string): Peer => ({ transport: "tcp", address });
+
+Deno.test("an address is one whatever its port, however it is written", () => {
+  for (
+    const [address, key] of [
+      ["10.0.0.7:5000", "10.0.0.7"],
+      ["::ffff:10.0.0.7:5000", "10.0.0.7"],
+      ["[::ffff:10.0.0.7]:1", "10.0.0.7"],
+      ["[::1]:80", "0:0:0:0"],
+      ["[2001:db8:1:2:aaaa::1]:80", "2001:db8:1:2"],
+      ["2001:db8:1:2:bbbb:cccc:dddd:eeee:81", "2001:db8:1:2"],
+      ["[2001:0db8::2]:82", "2001:db8:0:0"],
+      ["[2001:db8::3:0:0:4]:83", "2001:db8:0:0"],
+      ["[fe80::1%eth0]:84", "fe80:0:0:0"],
+    ] as const
+  ) {
+    assert.equal(addressKey(address), key, address);
+  }
+});
+
+Deno.test("places of an address are given back, and other addresses have their own", () => {
+  const counts = new AddressCounts(2);
+  assert.ok(counts.take(tcp("10.0.0.7:1")) && counts.take(tcp("10.0.0.7:2")));
+  assert.ok(!counts.take(tcp("10.0.0.7:3")));
+  assert.ok(counts.take(tcp("10.0.0.8:1")));
+  counts.release(tcp("10.0.0.7:1"));
+  assert.ok(counts.take(tcp("10.0.0.7:4")));
+  assert.ok(!counts.take(tcp("10.0.0.7:5")));
+});
+
+Deno.test("Unix sockets have no address to count", () => {
+  const counts = new AddressCounts(0);
+  assert.ok(counts.take({ transport: "unix", address: "/run/a.sock" }));
+});

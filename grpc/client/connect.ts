@@ -4,7 +4,7 @@
  * @module
  */
 
-import { connect as connectNodeTls, type ConnectionOptions } from "node:tls";
+import type { ConnectionOptions } from "node:tls";
 import type { Transport } from "../http2/transport.ts";
 import { NodeTransport } from "../node_transport.ts";
 import type { ChannelTls } from "./options.ts";
@@ -96,6 +96,8 @@ async function openMutualTls(
   // Trying each address of a name asks permission for each, where nobody can catch the refusal.
   const { state } = await Deno.permissions.query({ name: "net" });
   const autoSelectFamily = state === "granted";
+  // Loaded here, because few channels need it and every process would wait for it to start.
+  const { connect } = await import("node:tls");
   return await new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const name = server_name ?? hostname;
@@ -111,7 +113,7 @@ async function openMutualTls(
       // An address is no server name (RFC 6066 section 3).
       ...(isIpAddress(name) ? {} : { servername: name }),
     };
-    const socket = connectNodeTls(options);
+    const socket = connect(options);
     const fail = (reason: unknown) => {
       signal.removeEventListener("abort", onAbort);
       socket.destroy();

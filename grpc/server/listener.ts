@@ -6,7 +6,6 @@
 
 import type { Transport } from "../http2/transport.ts";
 import type { Peer } from "../peer.ts";
-import { acceptNodeSockets } from "./node_listener.ts";
 
 /** Where to listen. */
 export type ListenOptions =
@@ -63,13 +62,21 @@ export async function bind(options: ListenOptions, acceptor: Acceptor): Promise<
     case "unix":
       return await bindUnix(options.path, acceptor);
     case "tcp":
-      if (options.reusePort === true) return await acceptNodeSockets(options, acceptor);
+      if (options.reusePort === true) return await bindNode(options, acceptor);
       return bindTcp(options.hostname, options.port, acceptor);
     case "tls":
       // Deno's own TLS sockets can neither ask for a client certificate nor set TCP_NODELAY: a
       // response of several packets then waits 40 ms for the peer's delayed acknowledgement.
-      return await acceptNodeSockets(options, acceptor);
+      return await bindNode(options, acceptor);
   }
+}
+
+type NodeListenOptions = Extract<ListenOptions, { transport: "tcp" | "tls" }>;
+
+/** Loads Node's sockets only now: a server that needs none starts without waiting for them. */
+async function bindNode(options: NodeListenOptions, acceptor: Acceptor): Promise<BoundListener> {
+  const { acceptNodeSockets } = await import("./node_listener.ts");
+  return await acceptNodeSockets(options, acceptor);
 }
 
 function addressOf(address: Deno.NetAddr): string {

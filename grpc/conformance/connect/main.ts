@@ -1,10 +1,11 @@
 /**
  * `connectconformance`, the conformance suite of the Connect project, unmodified, against our
- * servers: gRPC on our own listeners, gRPC-Web and Connect through the web handler, over HTTP/1.1
- * and HTTP/2, plain and TLS, binary and JSON.
+ * servers (gRPC on our own listeners, gRPC-Web and Connect through the web handler; HTTP/1.1 and
+ * HTTP/2, plain and TLS, binary and JSON) and against our gRPC client (plain and TLS).
  *
  * The runner and everything it is built from are pinned by `go.mod` and `go.sum` beside this file.
- * Cases that cannot pass are listed in `grpc/known_failing.md`, blanks in their names written `_`.
+ * Cases that cannot pass are listed in `grpc/known_failing.md` as `connect/server/NAME` or
+ * `connect/client/NAME`, blanks in their names written `_`.
  *
  * @module
  */
@@ -20,6 +21,15 @@ const RUN_TIMEOUT_MS = 10 * 60_000;
 const CONFIGURATION = /^Running (\d+) tests with (\S+) for (?:server|client) config #\d+ \{(.*)\}/;
 const FAILED = /^FAILED: (.+):$/;
 const TOTALS = /^(\d+) passed, (\d+) failed$/;
+
+/** Which side of ours is under test. */
+type Side = "server" | "client";
+
+interface Tally {
+  passed: number;
+  failed: number;
+  skipped: number;
+}
 
 /** What the runner said of one run. */
 interface RunnerOutput {
@@ -39,9 +49,17 @@ async function main(): Promise<number> {
   const folder = cacheOf("connect");
   await build(folder);
   const known = await knownFailing("connect");
-  progress("running connectconformance against our servers");
-  const output = readOutput(await runServers(`${folder}/connectconformance`));
-  return judge(output, known);
+  const tally: Tally = { passed: 0, failed: 0, skipped: 0 };
+  for (const side of ["server", "client"] as const) {
+    progress(`running connectconformance against our ${side}`);
+    judge(side, readOutput(await run(`${folder}/connectconformance`, side)), known, tally);
+  }
+  for (const id of known.keys()) {
+    console.log(`FAIL ${id}: passes or does not exist, but known_failing.md lists it`);
+    tally.failed++;
+  }
+  console.log(`${tally.passed} passed, ${tally.failed} failed, ${tally.skipped} skipped`);
+  return tally.failed > 0 || tally.passed === 0 ? 1 : 0;
 }
 
 async function build(folder: string): Promise<void> {
@@ -56,10 +74,11 @@ async function build(folder: string): Promise<void> {
   );
 }
 
-async function runServers(runner: string): Promise<string> {
-  const flags = ["-v", "--mode", "server", "--conf", `${HERE}server_config.yaml`];
-  const program = [Deno.execPath(), "run", "--quiet", "-A", `${HERE}server.ts`];
-  const args = [...flags, "--max-servers", "2", "--parallel", "4", "--", ...program];
+async function run(runner: string, side: Side): Promise<string> {
+  const flags = ["-v", "--mode", side, "--conf", `${HERE}${side}_config.yaml`];
+  const program = [Deno.execPath(), "run", "--quiet", "-A", `${HERE}${side}.ts`];
+  const parallel = side === "server" ? ["--parallel", "4"] : [];
+  const args = [...flags, "--max-servers", "2", ...parallel, "--", ...program];
   const signal = AbortSignal.timeout(RUN_TIMEOUT_MS);
   return (await runToEnd(runner, args, { signal })).text;
 }
@@ -86,38 +105,27 @@ function readOutput(text: string): RunnerOutput {
   return { configurations, failures, totals };
 }
 
-/** Prints the configurations, the failures and the count; 0 when nothing failed. */
-function judge(output: RunnerOutput, known: Map<string, string>): number {
-  let failed = 0;
-  let skipped = 0;
-  for (const [name, count] of output.configurations) {
-    console.log(`${String(count).padStart(5)} cases  ${name}`);
+/** Prints the configurations and the failures, and counts; takes the known ones out of the list. */
+function judge(side: Side, output: RunnerOutput, known: Map<string, string>, tally: Tally): void {
+  const { configurations, failures, totals } = output;
+  for (const [name, count] of configurations) {
+    console.log(`${String(count).padStart(5)} cases  ${side}: ${name}`);
   }
-  for (const [name, reason] of output.failures) {
-    const id = `connect/${name.replaceAll(" ", "_")}`;
+  for (const [name, reason] of failures) {
+    const id = `connect/${side}/${name.replaceAll(" ", "_")}`;
     const expected = known.get(id);
     known.delete(id);
     console.log(`${expected === undefined ? "FAIL" : "SKIP"} ${id}: ${expected ?? reason}`);
-    if (expected === undefined) failed++;
-    else skipped++;
+    tally[expected === undefined ? "failed" : "skipped"]++;
   }
-  for (const id of known.keys()) {
-    console.log(`FAIL ${id}: passes or does not exist, but known_failing.md lists it`);
-    failed++;
-  }
-  const { configurations, failures, totals } = output;
+  tally.passed += totals?.passed ?? 0;
   const announced = configurations.reduce((sum, [, count]) => sum + count, 0);
-  if (totals === undefined || totals.passed + totals.failed !== announced) {
-    console.log(
-      `FAIL the runner announced ${announced} cases and counted ${JSON.stringify(totals)}`,
-    );
-    failed++;
-  } else if (totals.failed !== failures.size) {
-    console.log(`FAIL the runner counted ${totals.failed} failures, ${failures.size} were read`);
-    failed++;
+  const counted = totals === undefined ? undefined : totals.passed + totals.failed;
+  if (counted !== announced || totals?.failed !== failures.size) {
+    const read = `${announced} cases announced, ${failures.size} failures read`;
+    console.log(`FAIL connect/${side}: ${read}, the runner counted ${JSON.stringify(totals)}`);
+    tally.failed++;
   }
-  console.log(`${totals?.passed ?? 0} passed, ${failed} failed, ${skipped} skipped`);
-  return failed > 0 || totals === undefined ? 1 : 0;
 }
 
 Deno.exit(await main());

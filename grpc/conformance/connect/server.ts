@@ -15,17 +15,20 @@ import {
   ServerCompatResponseSchema,
 } from "./gen/connectrpc/conformance/v1/server_compat_pb.ts";
 import { ConformanceService } from "./gen/connectrpc/conformance/v1/service_pb.ts";
+import { readMessage, writeMessage } from "./delimited.ts";
 import { HANDLERS, REGISTRY } from "./service.ts";
 
 const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
-  const request = await readRequest();
+  const message = await readMessage();
+  if (message === undefined) throw new Error("standard input has no request");
+  const request = fromBinary(ServerCompatRequestSchema, message);
   const limit = request.messageReceiveLimit;
   const server = new GrpcServer(limit === 0 ? {} : { bounds: { receive_message_bytes: limit } });
   server.addService(ConformanceService, HANDLERS);
   const port = await listen(server, request);
-  await writeResponse(toBinary(
+  writeMessage(toBinary(
     ServerCompatResponseSchema,
     create(ServerCompatResponseSchema, {
       host: HOST,
@@ -63,31 +66,6 @@ function identityOf({ useTls, serverCreds }: ServerCompatRequest):
   if (!useTls || serverCreds === undefined) return undefined;
   const decoder = new TextDecoder();
   return { cert: decoder.decode(serverCreds.cert), key: decoder.decode(serverCreds.key) };
-}
-
-async function readRequest(): Promise<ServerCompatRequest> {
-  const length = new DataView((await readExactly(4)).buffer).getUint32(0);
-  return fromBinary(ServerCompatRequestSchema, await readExactly(length));
-}
-
-async function readExactly(length: number): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const count = await Deno.stdin.read(bytes.subarray(filled));
-    if (count === null) throw new Error("standard input ended inside the request");
-    filled += count;
-  }
-  return bytes;
-}
-
-async function writeResponse(message: Uint8Array): Promise<void> {
-  const bytes = new Uint8Array(4 + message.length);
-  new DataView(bytes.buffer).setUint32(0, message.length);
-  bytes.set(message, 4);
-  const writer = Deno.stdout.writable.getWriter();
-  await writer.write(bytes);
-  writer.releaseLock();
 }
 
 await main();

@@ -238,6 +238,8 @@ export class ClientCall {
       return this.cancel(new GrpcError("the server sent data before its headers", Code.INTERNAL));
     }
     if (end_stream) {
+      // What came with the end still counts: who reads a stream gets it before the error.
+      if (this.#responses !== undefined) this.#reader.append(bytes, start, end);
       const text = "the server ended the call without trailers";
       return this.cancel(new GrpcError(text, Code.INTERNAL));
     }

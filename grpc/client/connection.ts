@@ -214,7 +214,8 @@ function isInformational(fields: readonly string[]): boolean {
 /** Whether a header list may stand where it does (RFC 9113 section 8.1). */
 function isResponse(fields: readonly string[], trailers: boolean, end_stream: boolean): boolean {
   if (trailers) return end_stream && areAllowedTrailers(fields);
-  if (fields[0] !== ":status" || !/^[1-5][0-9]{2}$/.test(fields[1] ?? "")) return false;
+  // One of no known class counts as a server's error (RFC 9110 section 15), which it is anyway.
+  if (fields[0] !== ":status" || !/^[1-9][0-9]{2}$/.test(fields[1] ?? "")) return false;
   if (end_stream && isInformational(fields)) return false;
   // HTTP/2 has no upgrades (RFC 9113 section 8.6).
   if (fields[1] === "101") return false;

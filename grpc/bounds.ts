@@ -45,6 +45,8 @@ export interface Bounds {
    * is gone. At it: new calls are answered UNAVAILABLE.
    */
   readonly server_calls: number;
+  /** The same of one address, so that it cannot take all of them. At it: as above. */
+  readonly calls_per_address: number;
   /**
    * Streams ended by a reset (sent by the peer, or caused by its errors) beyond the sustained rate
    * of {@linkcode resets_per_second}. At it: GOAWAY ENHANCE_YOUR_CALM.
@@ -181,6 +183,7 @@ export const SERVER_BOUNDS: Bounds = {
   connections: 1024,
   connections_per_address: 512,
   server_calls: 32_768,
+  calls_per_address: 8192,
   reset_burst: 500,
   resets_per_second: 100,
   control_frame_burst: 1000,
@@ -260,6 +263,7 @@ export type Refusal =
   | "connections"
   | "connections_per_address"
   | "server_calls"
+  | "calls_per_address"
   | "server_output_bytes"
   | "concurrent_streams"
   | "continuation_frames"

@@ -1,5 +1,5 @@
 /**
- * How many connections each peer address has, so that one of them cannot take every place.
+ * What each peer address takes of a server, so that one of them cannot take every place.
  *
  * @module
  */
@@ -9,33 +9,96 @@ import type { Peer } from "../peer.ts";
 /** Groups of an IPv6 address that one customer's network shares (RFC 6177): a /64. */
 const IPV6_PREFIX_GROUPS = 4;
 
-/** Counts connections by address. Unix sockets have none: their peers are not counted. */
-export class AddressCounts {
-  readonly #limit: number;
-  readonly #counts = new Map<string, number>();
+/** What one address may have. */
+export interface AddressLimits {
+  readonly connections_per_address: number;
+  readonly calls_per_address: number;
+}
 
-  /** @param limit connections one address may have */
-  constructor(limit: number) {
-    this.#limit = limit;
+/** The limits of peers that have no address. */
+export const NO_LIMITS: AddressLimits = {
+  connections_per_address: Number.POSITIVE_INFINITY,
+  calls_per_address: Number.POSITIVE_INFINITY,
+};
+
+/** What one address has. */
+export class AddressAccount {
+  readonly #limits: AddressLimits;
+  readonly #onEmpty: () => void;
+  #connections = 0;
+  #calls = 0;
+
+  /** @param onEmpty called when nothing is left on the account */
+  constructor(limits: AddressLimits, onEmpty: () => void) {
+    this.#limits = limits;
+    this.#onEmpty = onEmpty;
   }
 
-  /** Counts one more connection; false, and not counted, when its address has enough. */
-  take(peer: Peer): boolean {
-    if (peer.transport === "unix") return true;
-    const key = addressKey(peer.address);
-    const count = this.#counts.get(key) ?? 0;
-    if (count >= this.#limit) return false;
-    this.#counts.set(key, count + 1);
+  /** Counts one more connection; false, and not counted, when there are enough. */
+  takeConnection(): boolean {
+    if (this.#connections < this.#limits.connections_per_address) {
+      this.#connections++;
+      return true;
+    }
+    this.#dropIfEmpty();
+    return false;
+  }
+
+  /** Counts one connection less. */
+  releaseConnection(): void {
+    this.#connections--;
+    this.#dropIfEmpty();
+  }
+
+  /** Counts one more call; false, and not counted, when there are enough. */
+  takeCall(): boolean {
+    if (this.#calls >= this.#limits.calls_per_address) return false;
+    this.#calls++;
     return true;
   }
 
-  /** Counts one less; of a connection that was taken. */
-  release(peer: Peer): void {
-    if (peer.transport === "unix") return;
+  /** Counts one more call, which has begun already. */
+  addCall(): void {
+    this.#calls++;
+  }
+
+  /** Counts one call less, perhaps long after its connection. */
+  releaseCall(): void {
+    this.#calls--;
+    if (this.#connections === 0) this.#dropIfEmpty();
+  }
+
+  #dropIfEmpty(): void {
+    if (this.#connections === 0 && this.#calls === 0) this.#onEmpty();
+  }
+}
+
+/** The accounts of a server's peers. Unix sockets have no addresses: their peers have no limits. */
+export class AddressCounts {
+  readonly #limits: AddressLimits;
+  readonly #accounts = new Map<string, AddressAccount>();
+  readonly #local: AddressAccount;
+
+  constructor(limits: AddressLimits) {
+    this.#limits = limits;
+    this.#local = new AddressAccount(NO_LIMITS, () => {});
+  }
+
+  /** Addresses that have something on their account. */
+  get size(): number {
+    return this.#accounts.size;
+  }
+
+  /** The account of a peer; a new one is kept once something is taken on it. */
+  of(peer: Peer): AddressAccount {
+    if (peer.transport === "unix") return this.#local;
     const key = addressKey(peer.address);
-    const count = this.#counts.get(key) ?? 0;
-    if (count > 1) this.#counts.set(key, count - 1);
-    else this.#counts.delete(key);
+    let account = this.#accounts.get(key);
+    if (account === undefined) {
+      account = new AddressAccount(this.#limits, () => this.#accounts.delete(key));
+      this.#accounts.set(key, account);
+    }
+    return account;
   }
 }
 

@@ -19,6 +19,7 @@ import type { Transport } from "../http2/transport.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
 import { HeadCache } from "../http2/head_cache.ts";
+import { AddressAccount, NO_LIMITS } from "./address_counts.ts";
 import { countEnded, countRefused, countStarted, type ServerShare } from "./accounting.ts";
 import { ServerCall } from "./call.ts";
 import type { CallOwner } from "./call_owner.ts";
@@ -48,7 +49,10 @@ type ServerStream = ServerCall | RefusedStream;
 /** How far a graceful end has come. */
 type Draining = "no" | "announced" | "final";
 
-const SERVER_FULL: Exclude<RequestHead, { kind: "call" }> = {
+/** Why no call is made for a request. */
+type Refused = Extract<RequestHead, { kind: "status" }>;
+
+const SERVER_FULL: Refused = {
   kind: "status",
   path: "",
   code: Code.UNAVAILABLE,
@@ -57,11 +61,19 @@ const SERVER_FULL: Exclude<RequestHead, { kind: "call" }> = {
   accept_encoding: false,
 };
 
+const ADDRESS_FULL: Refused = {
+  ...SERVER_FULL,
+  text: "your address has too many calls open on the server: retry later",
+  refusal: "calls_per_address",
+};
+
 const NO_BYTES = new Uint8Array(0);
 
 /** One accepted connection. */
 export class ServerConnection extends Http2Connection<ServerStream> implements CallOwner {
   readonly peerInfo: Peer;
+  /** What the peer's address takes of the server. */
+  readonly account: AddressAccount;
   readonly deadlines: Deadlines;
   readonly #share: ConnectionShare;
   readonly #heads: HeadCache<RequestHead>;
@@ -83,9 +95,11 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     peer: Peer,
     share: ConnectionShare,
     onGone: (connection: ServerConnection) => void,
+    account = new AddressAccount(NO_LIMITS, () => {}),
   ) {
     super("server", transport, share.bounds, share.counters);
     this.peerInfo = peer;
+    this.account = account;
     this.#share = share;
     this.deadlines = share.deadlines;
     this.#onGone = onGone;
@@ -133,6 +147,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     if (counters.calls_held >= this.bounds.server_calls) {
       return this.#refuseHead(stream_id, SERVER_FULL, end_stream);
     }
+    if (!this.account.takeCall()) return this.#refuseHead(stream_id, ADDRESS_FULL, end_stream);
     counters.calls_held++;
     const call = new ServerCall(this, stream_id, head);
     this.add(call);
@@ -294,11 +309,17 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     if (!call.closed || this.#orphans.has(call)) return;
     this.#orphans.add(call);
     this.#share.counters.calls_held++;
+    this.account.addCall();
   }
 
   onHandlerSettled(call: ServerCall): void {
     // Also after the connection has closed: the handler's work counts as long as it lasts.
-    if (this.#orphans.delete(call)) this.#share.counters.calls_held--;
+    if (this.#orphans.delete(call)) this.#releaseCall();
+  }
+
+  #releaseCall(): void {
+    this.#share.counters.calls_held--;
+    this.account.releaseCall();
   }
 
   onHandlerFailed(method: string, reason: unknown): void {
@@ -321,7 +342,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
 
   protected override onStreamRemoved(stream: ServerStream): void {
     if (stream.handler_running) this.#orphans.add(stream);
-    else if (stream instanceof ServerCall) this.#share.counters.calls_held--;
+    else if (stream instanceof ServerCall) this.#releaseCall();
     if (this.#draining === "final" && this.streams.size === 0) this.#endDrained();
   }
 

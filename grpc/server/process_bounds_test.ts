@@ -121,6 +121,41 @@ Deno.test("handlers that outlive their connections keep their places on the serv
   assert.equal(server.stats.calls_held, 0);
 });
 
+Deno.test("one address cannot take every call, whatever connections it leaves behind", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/grpc.sock`;
+  const handlers: (() => void)[] = [];
+  const { server, port } = await startServer({ bounds: { ...SHORT, calls_per_address: 5 } }, {
+    unary: (request) =>
+      request.text === ""
+        ? request
+        : new Promise((resolve) => handlers.push(() => resolve(request))),
+  });
+  await server.listen({ transport: "unix", path });
+  // Not of that address.
+  const neighbour = await Neighbour.start(path);
+  for (let count = 1; count <= 5; count++) {
+    const client = await RawPeer.open(port);
+    await client.send(client.unary(1, [0x0a, 1, 0x61]));
+    await until(() => handlers.length === count);
+    client.close();
+  }
+  const client = await RawPeer.open(port);
+  await client.send(client.unary(1));
+  assert.equal((await client.response(1))["grpc-status"], "14");
+  assert.equal(server.stats.refused.calls_per_address, 1);
+  await neighbour.stop();
+  handlers.pop()?.();
+  await until(() => server.stats.calls_held === 4);
+  await client.send(client.unary(3));
+  assert.equal((await client.response(3))["grpc-status"], "0");
+  for (const answer of handlers) answer();
+  client.close();
+  await until(() => server.stats.calls_held === 0);
+  await server.shutdown({ grace_ms: 0 });
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("answers nobody reads share one bound over all connections", async () => {
   const payload = new Uint8Array(10_000);
   const { server, port } = await startServer({

@@ -81,7 +81,7 @@ export class GrpcServer {
   /** @throws RangeError when a bound is not a number of at least 0 */
   constructor(options: ServerOptions = {}) {
     this.#bounds = withBounds(SERVER_BOUNDS, options.bounds);
-    this.#addresses = new AddressCounts(this.#bounds.connections_per_address);
+    this.#addresses = new AddressCounts(this.#bounds);
     this.#interceptors = options.interceptors ?? [];
     const { onEvent } = options;
     if (onEvent !== undefined) {
@@ -192,7 +192,7 @@ export class GrpcServer {
       onConnection: (transport, peer) => this.#onConnection(transport, peer),
       onHandshakeFailed: (peer, timed_out) => {
         this.#handshakes--;
-        this.#addresses.release(peer);
+        this.#addresses.of(peer).releaseConnection();
         this.#refuse(timed_out ? "handshake_timeout" : "tls_handshake", peer);
       },
       onAcceptFailed: (reason) => this.#emit?.({ type: "accept_failed", reason }),
@@ -204,7 +204,7 @@ export class GrpcServer {
       this.#refuse("connections", peer);
       return false;
     }
-    if (!this.#addresses.take(peer)) {
+    if (!this.#addresses.of(peer).takeConnection()) {
       this.#refuse("connections_per_address", peer);
       return false;
     }
@@ -228,6 +228,7 @@ export class GrpcServer {
       peer,
       this.#share,
       (gone) => this.#onGone(gone),
+      this.#addresses.of(peer),
     );
     this.#connections.add(connection);
     this.#counters.connections_accepted++;
@@ -239,7 +240,7 @@ export class GrpcServer {
 
   #onGone(connection: ServerConnection): void {
     if (!this.#connections.delete(connection)) return;
-    this.#addresses.release(connection.peerInfo);
+    connection.account.releaseConnection();
     this.#counters.connections_open--;
     if (this.#connections.size > 0) return;
     this.#onLastGone?.();

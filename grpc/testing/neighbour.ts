@@ -24,9 +24,9 @@ export class Neighbour {
     this.#calling.catch(() => {});
   }
 
-  /** Connects and begins. */
-  static async start(port: number): Promise<Neighbour> {
-    return new Neighbour(await RawPeer.open(port));
+  /** Connects, to a port or a socket's path, and begins. */
+  static async start(address: number | string): Promise<Neighbour> {
+    return new Neighbour(await RawPeer.open(address));
   }
 
   /** Waits until at least one more call was served, then leaves. */

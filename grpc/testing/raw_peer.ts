@@ -112,18 +112,23 @@ export class RawPeer {
     return peer;
   }
 
-  /** Connects; sends nothing. */
-  static async dial(port: number): Promise<RawPeer> {
-    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-    conn.setNoDelay(true);
+  /** Connects, to a loopback port or a socket's path; sends nothing. */
+  static async dial(address: number | string): Promise<RawPeer> {
+    const conn = typeof address === "string"
+      ? await Deno.connect({ transport: "unix", path: address })
+      : await Deno.connect({ hostname: "127.0.0.1", port: address });
+    if ("setNoDelay" in conn) conn.setNoDelay(true);
     const client = new RawPeer(conn, 0);
     client.#read();
     return client;
   }
 
   /** Connects and shakes hands, with the given SETTINGS payload. */
-  static async open(port: number, settings: readonly number[] = []): Promise<RawPeer> {
-    const client = await RawPeer.dial(port);
+  static async open(
+    address: number | string,
+    settings: readonly number[] = [],
+  ): Promise<RawPeer> {
+    const client = await RawPeer.dial(address);
     await client.send(CLIENT_PREFACE, frame(FrameType.SETTINGS, 0, 0, settings));
     await client.until((frames) => frames.some((each) => each.type === FrameType.SETTINGS));
     await client.send(frame(FrameType.SETTINGS, Flag.ACK, 0));

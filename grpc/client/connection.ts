@@ -9,14 +9,14 @@ import type { DecodedBlock } from "../hpack/decoder.ts";
 import { ConnectionError } from "../http2/connection_error.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import { areAllowedTrailers } from "../http2/field_rules.ts";
-import { ErrorCode, errorCodeName, MAX_31_BIT } from "../http2/frames.ts";
+import { ErrorCode, errorCodeName, MAX_31_BIT, TOO_MANY_PINGS } from "../http2/frames.ts";
 import { HeadCache } from "../http2/head_cache.ts";
 import type { Transport } from "../http2/transport.ts";
 import { type ClientCall, ClientStream } from "./call.ts";
 import { fieldOf } from "./status.ts";
 
 /** Debug data of a GOAWAY for pings (gRFC A8). */
-const TOO_MANY_PINGS = new TextEncoder().encode("too_many_pings");
+const PINGS_REFUSED = new TextEncoder().encode(TOO_MANY_PINGS);
 
 /** What a connection asks and tells its subchannel. */
 export interface ConnectionListener {
@@ -203,8 +203,8 @@ export class ClientConnection extends Http2Connection<ClientStream> {
 }
 
 function isTooManyPings(debug: Uint8Array): boolean {
-  return debug.length === TOO_MANY_PINGS.length &&
-    debug.every((byte, index) => byte === TOO_MANY_PINGS[index]);
+  return debug.length === PINGS_REFUSED.length &&
+    debug.every((byte, index) => byte === PINGS_REFUSED[index]);
 }
 
 function isInformational(fields: readonly string[]): boolean {

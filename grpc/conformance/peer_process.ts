@@ -104,6 +104,7 @@ async function digestOf(inputs: readonly string[]): Promise<string> {
 
 /** A program that runs beside the suite and says on its first line where it listens. */
 export class PeerProcess implements AsyncDisposable {
+  /** The line that said it is ready, without blanks at its ends. */
   readonly first_line: string;
   readonly pid: number;
   readonly #child: Deno.ChildProcess;
@@ -117,16 +118,17 @@ export class PeerProcess implements AsyncDisposable {
   }
 
   /**
-   * Starts a program and waits for its first line of output; its error output is the suite's.
+   * Starts a program and waits for its first line of output, or the first that contains `ready`; its
+   * error output is the suite's.
    *
-   * @throws Error when it ends or stays silent for `timeout_ms`
+   * @throws Error when it ends or does not get there within `timeout_ms`
    */
   static async start(
     command: string,
     args: readonly string[],
-    options: RunOptions & { readonly timeout_ms?: number } = {},
+    options: RunOptions & { readonly timeout_ms?: number; readonly ready?: string } = {},
   ): Promise<PeerProcess> {
-    const { timeout_ms = 60_000, ...spawn } = options;
+    const { timeout_ms = 60_000, ready = "", ...spawn } = options;
     const child = new Deno.Command(command, {
       ...spawn,
       args: [...args],
@@ -137,19 +139,21 @@ export class PeerProcess implements AsyncDisposable {
     const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
     const timer = setTimeout(() => child.kill("SIGKILL"), timeout_ms);
     let text = "";
-    while (!text.includes("\n")) {
+    let line: string | undefined;
+    while (line === undefined) {
       const { done, value } = await reader.read();
       if (done) break;
       text += value;
+      const lines = text.split("\n");
+      line = lines.slice(0, -1).find((candidate) => candidate.includes(ready));
     }
     clearTimeout(timer);
-    const end = text.indexOf("\n");
-    if (end < 0) {
+    if (line === undefined) {
       await child.stdin.abort().catch(() => {});
       await child.status;
       throw new Error(`\`${command}\` ended before it listened`);
     }
-    return new PeerProcess(child, text.slice(0, end).trim(), drain(reader));
+    return new PeerProcess(child, line.trim(), drain(reader));
   }
 
   /** Ends the program's input: peers take it as the wish to stop gracefully. */

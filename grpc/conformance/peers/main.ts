@@ -4,7 +4,7 @@
  *
  * Needs what each peer is made of: `python3-grpcio`, Node 20 with npm, Go 1.26, Rust 1.88 with cargo
  * (Debian: `rustc-web cargo-web`), and their registries for the first build. `--only=NAME,NAME` runs
- * some peers, `--long` every case three times.
+ * some peers, `--long` runs the cases over TLS, mutual TLS and a Unix socket too.
  *
  * @module
  */
@@ -35,6 +35,14 @@ const CASE_TIMEOUT_MS = 60_000;
 /** What a server may grow by while somebody does not read, or does not listen. */
 const SERVER_GROWTH_BYTES_MAX = 128 * 1024 * 1024;
 const SEND_BYTES_MAX = 16 * 1024 * 1024;
+
+const LONG = Deno.args.includes("--long");
+
+/** `LABEL:NAME` of what is run over another transport: the four kinds, in the long form all. */
+function everyCase(label: string): string[] {
+  const rest = COMMON.filter((name) => name !== "four_kinds" && !OURS_ALONE.includes(name));
+  return [`${label}:four_kinds`, ...(LONG ? rest.map((name) => `${label}/${name}:${name}`) : [])];
+}
 
 const OUR_SERVER: PeerProgram = {
   command: Deno.execPath(),
@@ -127,14 +135,14 @@ async function theyCallUs(report: Report, peer: Peer, program: PeerProgram): Pro
     PLAIN,
     (target) => run(target, PLAIN, ["killed_while_streaming"]),
   );
-  await withServer(OUR_SERVER, TLS, (target) => run(target, TLS, ["tls:four_kinds"]));
+  await withServer(OUR_SERVER, TLS, (target) => run(target, TLS, everyCase("tls")));
   await withServer(OUR_SERVER, MUTUAL_TLS, async (target) => {
-    await run(target, MUTUAL_TLS, ["mutual_tls:four_kinds"]);
+    await run(target, MUTUAL_TLS, everyCase("mutual_tls"));
     await run(target, TLS, ["mutual_tls_without_certificate:turned_away"]);
   });
   await withSocket(async (path) => {
     const way = { ...PLAIN, server_args: [`unix=${path}`] };
-    await withServer(OUR_SERVER, way, (target) => run(target, way, ["unix_socket:four_kinds"]));
+    await withServer(OUR_SERVER, way, (target) => run(target, way, everyCase("unix_socket")));
   });
 }
 
@@ -154,6 +162,12 @@ async function weCallThem(report: Report, peer: Peer, program: PeerProgram): Pro
     });
     await channel.close();
   };
+  const runAll = async (target: string, way: Way, label: string) => {
+    for (const pair of everyCase(label)) {
+      const [own_label, name = ""] = pair.split(":");
+      await run(target, way, name, own_label);
+    }
+  };
   await withServer(program, PLAIN, async (target, server) => {
     for (const name of COMMON) await run(target, PLAIN, name);
     for (const name of ["paused_reader", "paused_upload"]) {
@@ -166,9 +180,9 @@ async function weCallThem(report: Report, peer: Peer, program: PeerProgram): Pro
     PLAIN,
     (target) => run(target, PLAIN, "killed_while_streaming"),
   );
-  await withServer(program, TLS, (target) => run(target, TLS, "four_kinds", "tls"));
+  await withServer(program, TLS, (target) => runAll(target, TLS, "tls"));
   await withServer(program, MUTUAL_TLS, async (target) => {
-    await run(target, MUTUAL_TLS, "four_kinds", "mutual_tls");
+    await runAll(target, MUTUAL_TLS, "mutual_tls");
     await run(target, TLS, "turned_away", "mutual_tls_without_certificate");
   });
   await withSocket(async (path) => {
@@ -177,7 +191,7 @@ async function weCallThem(report: Report, peer: Peer, program: PeerProgram): Pro
     await withServer(
       program,
       way,
-      () => run(`unix:${path}`, way, "four_kinds", "unix_socket"),
+      () => runAll(`unix:${path}`, way, "unix_socket"),
     );
   });
 }

@@ -50,7 +50,7 @@ func connect() *grpc.ClientConn {
 
 func within(wait time.Duration) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), wait)
-	time.AfterFunc(wait, cancel)
+	time.AfterFunc(wait+time.Minute, cancel) // After the deadline has had its say.
 	return ctx
 }
 

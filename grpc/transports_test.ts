@@ -132,6 +132,20 @@ Deno.test("a socket file left by a dead server is replaced, a living one is not"
   await Deno.remove(folder, { recursive: true });
 });
 
+Deno.test("a server that follows another on a socket keeps its file", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/grpc.sock`;
+  for (let round = 0; round < 50; round++) {
+    const { server } = await serve({ transport: "unix", path });
+    await server.shutdown();
+    // Nobody removes what comes after a server that has shut down.
+    Deno.writeTextFileSync(path, "another's");
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    Deno.removeSync(path);
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
 Deno.test("every kind of call works over TLS to a verified server", async () => {
   const { server, listener, peers } = await serve({
     transport: "tls",

@@ -104,9 +104,8 @@ async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener
     listener.close();
     throw reason;
   }
-  const { ino } = Deno.lstatSync(path);
   const peer: Peer = { transport: "unix", address: path };
-  acceptAll(listener, acceptor, (conn) => {
+  const accepting = acceptAll(listener, acceptor, (conn) => {
     if (!acceptor.admit(peer)) return closeQuietly(conn);
     acceptor.onConnection(conn, peer);
   });
@@ -115,7 +114,9 @@ async function bindUnix(path: string, acceptor: Acceptor): Promise<BoundListener
     ...closed,
     close: async () => {
       await closed.close();
-      await removeOwnSocket(path, ino);
+      // Deno removes the file by its name, but only when the accept under way has been given up:
+      // until then it would remove the file of the server that comes next.
+      await accepting;
     },
   };
 }
@@ -134,15 +135,6 @@ function listenPrivately(path: string): Deno.UnixListener {
     return Deno.listen(options);
   } finally {
     Deno.umask(usual);
-  }
-}
-
-/** Removes the file this listener made, not one that has since taken its place. */
-async function removeOwnSocket(path: string, ino: number | null): Promise<void> {
-  try {
-    if ((await Deno.lstat(path)).ino === ino) await Deno.remove(path);
-  } catch {
-    // Gone already, or not ours to remove: the next server replaces it.
   }
 }
 

@@ -14,7 +14,7 @@
 // deno-lint-ignore-file no-console
 import { parseArgs } from "node:util";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { EchoMessageSchema } from "../grpc/gen/echo_pb.ts";
+import { EchoMessageSchema } from "./grpc/gen/echo_pb.ts";
 import { type Running, start, stopAll } from "./grpc/children.ts";
 import type { Figures, Sample } from "./grpc/figures.ts";
 import { type Bench, type Measure, MEASURES, warmUp } from "./grpc/measures.ts";

@@ -62,7 +62,7 @@ function readLog(log: Uint8Array, requests: number): Figures {
   }
   const sorted = times.subarray(0, count).sort();
   const at = (q: number) => sorted[Math.min(count - 1, Math.floor(count * q))] ?? NaN;
-  const seconds = (last - first) / 1e6;
+  const seconds = count === 0 ? NaN : (last - first) / 1e6;
   return {
     units: count,
     seconds,

@@ -10,7 +10,7 @@ import { output, type Program } from "./children.ts";
 const ROOT = new URL("../..", import.meta.url).pathname;
 const PEERS = `${ROOT}bench/grpc/peers`;
 const CACHE = `${ROOT}grpc/conformance/.cache/bench`;
-const PROTO = `${ROOT}grpc/gen`;
+const PROTO = `${ROOT}bench/grpc/gen`;
 const PKI = `${ROOT}grpc/testdata`;
 
 const GRPC_JS = "1.14.7";

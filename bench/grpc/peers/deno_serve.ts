@@ -6,7 +6,7 @@
  */
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
-import { EchoMessageSchema } from "../../../grpc/gen/echo_pb.ts";
+import { EchoMessageSchema } from "../gen/echo_pb.ts";
 
 const headers = { "content-type": "application/proto" };
 Deno.serve({

@@ -5,7 +5,7 @@ const loader = require("@grpc/proto-loader");
 
 const [folder, cert, key] = process.argv.slice(2);
 const definition = loader.loadSync("echo.proto", { includeDirs: [folder] });
-const { service } = grpc.loadPackageDefinition(definition).grpc.test.v1.Echo;
+const { service } = grpc.loadPackageDefinition(definition).grpc.bench.v1.Echo;
 
 /** Answers `count` messages, each when the one before has left. */
 function expand(call) {
@@ -44,7 +44,6 @@ const handlers = {
   Expand: expand,
   Collect: collect,
   Converse: converse,
-  Absent: (_call, answer) => answer({ code: grpc.status.UNIMPLEMENTED }),
 };
 
 function listen(credentials) {

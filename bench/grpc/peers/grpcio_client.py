@@ -13,7 +13,7 @@ times = []
 failures = []
 with grpc.insecure_channel(target) as channel:
     # Without serializers, messages travel as they are.
-    unary = channel.unary_unary("/grpc.test.v1.Echo/Unary")
+    unary = channel.unary_unary("/grpc.bench.v1.Echo/Unary")
     assert unary(body, timeout=10) == body
     places = threading.Semaphore(in_flight)
 

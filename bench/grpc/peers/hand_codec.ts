@@ -7,7 +7,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { type EchoMessage, EchoMessageSchema } from "../../../grpc/gen/echo_pb.ts";
+import { type EchoMessage, EchoMessageSchema } from "../gen/echo_pb.ts";
 
 const UTF8 = new TextEncoder();
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { EchoMessageSchema } from "../../../grpc/gen/echo_pb.ts";
+import { EchoMessageSchema } from "../gen/echo_pb.ts";
 import { decodeEcho, encodeEcho } from "./hand_codec.ts";
 
 Deno.test("the hand codec that is measured reads and writes what protobuf-es does", () => {

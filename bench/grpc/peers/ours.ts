@@ -5,10 +5,31 @@
  * @module
  */
 
-import { GrpcServer, type ServiceOptions } from "../../../grpc/mod.ts";
-import { type Echo, Echo as EchoService } from "../../../grpc/gen/echo_pb.ts";
-import { ECHO_HANDLERS } from "../../../grpc/testing/echo_server.ts";
+import { create } from "@bufbuild/protobuf";
+import { GrpcServer, type ServiceHandlers, type ServiceOptions } from "../../../grpc/mod.ts";
+import { type Echo, Echo as EchoService, EchoMessageSchema } from "../gen/echo_pb.ts";
 import { decodeEcho, encodeEcho } from "./hand_codec.ts";
+
+const HANDLERS: ServiceHandlers<typeof Echo> = {
+  unary: (request) => request,
+  expand: async function* ({ payload, count }) {
+    for (let index = 0; index < count; index++) {
+      yield create(EchoMessageSchema, { payload, count: index });
+    }
+  },
+  collect: async (requests) => {
+    let count = 0;
+    let text = "";
+    for await (const request of requests) {
+      count++;
+      text += request.text;
+    }
+    return create(EchoMessageSchema, { count, text });
+  },
+  converse: async function* (requests) {
+    for await (const request of requests) yield request;
+  },
+};
 
 const [codec, cert, key] = Deno.args;
 const hand = { decode: decodeEcho, encode: encodeEcho };
@@ -16,7 +37,7 @@ const options: ServiceOptions<typeof Echo> = codec === "hand"
   ? { codecs: { unary: hand, expand: hand, collect: hand, converse: hand } }
   : {};
 const server = new GrpcServer();
-server.addService(EchoService, ECHO_HANDLERS, options);
+server.addService(EchoService, HANDLERS, options);
 const plain = await server.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
 let text = `listening ${plain.address}`;
 if (cert !== undefined && key !== undefined) {

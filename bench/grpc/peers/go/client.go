@@ -25,7 +25,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-const prefix = "/grpc.test.v1.Echo/"
+const prefix = "/grpc.bench.v1.Echo/"
 
 // raw hands message bytes through, so that the client costs the least it can.
 type raw struct{}

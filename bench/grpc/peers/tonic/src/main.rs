@@ -7,7 +7,7 @@ use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 
 mod echo {
-    tonic::include_proto!("grpc.test.v1");
+    tonic::include_proto!("grpc.bench.v1");
 }
 use echo::EchoMessage;
 use echo::echo_server::{Echo, EchoServer};
@@ -52,10 +52,6 @@ impl Echo for Service {
         request: Request<Streaming<EchoMessage>>,
     ) -> Result<Response<Messages>, Status> {
         Ok(Response::new(Box::pin(request.into_inner())))
-    }
-
-    async fn absent(&self, _: Request<EchoMessage>) -> Result<Response<EchoMessage>, Status> {
-        Err(Status::unimplemented(""))
     }
 }
 

@@ -70,4 +70,9 @@ export type { LoadBalancing } from "./client/balancer.ts";
 export { type NameToResolve, type Resolve, resolveByDns } from "./client/resolver.ts";
 export { type FrontThread, serveFront } from "./offload/front.ts";
 export type { OffloadPort } from "./offload/link.ts";
-export { type FrontPatience, type FrontWorker, OffloadedFront } from "./offload/offloaded_front.ts";
+export {
+  type FrontOptions,
+  type FrontPatience,
+  type FrontWorker,
+  OffloadedFront,
+} from "./offload/offloaded_front.ts";

@@ -10,39 +10,44 @@
 import type { Refusal } from "../bounds.ts";
 import type { ServerCounters, ServerStats } from "../server/stats.ts";
 
+/** Current figures, which are gone with their front. */
+const GAUGES = ["connections_open", "buffered_bytes", "pending_bytes"] as const;
+
+type Told = Pick<ServerStats, "connections_accepted" | "refused" | typeof GAUGES[number]>;
+
+const NOTHING: Told = {
+  connections_accepted: 0,
+  connections_open: 0,
+  buffered_bytes: 0,
+  pending_bytes: 0,
+  refused: {},
+};
+
 /** What one front contributes to its server's counters. */
 export class FrontAccount {
   readonly #counters: ServerCounters;
-  #last: Pick<ServerStats, "connections_accepted" | "connections_open" | "buffered_bytes"> = {
-    connections_accepted: 0,
-    connections_open: 0,
-    buffered_bytes: 0,
-  };
-  #refused: ServerStats["refused"] = {};
+  #last: Told = NOTHING;
 
   constructor(counters: ServerCounters) {
     this.#counters = counters;
   }
 
   /** Adds what has changed since the front last told. */
-  update(stats: ServerStats): void {
+  update(told: Told): void {
     const counters = this.#counters;
-    counters.connections_accepted += stats.connections_accepted - this.#last.connections_accepted;
-    counters.connections_open += stats.connections_open - this.#last.connections_open;
-    counters.buffered_bytes += stats.buffered_bytes - this.#last.buffered_bytes;
-    for (const [name, count] of Object.entries(stats.refused)) {
+    counters.connections_accepted += told.connections_accepted - this.#last.connections_accepted;
+    for (const name of GAUGES) counters[name] += told[name] - this.#last[name];
+    for (const [name, count] of Object.entries(told.refused)) {
       const refusal = name as Refusal;
-      const before = this.#refused[refusal] ?? 0;
+      const before = this.#last.refused[refusal] ?? 0;
       counters.refused[refusal] = (counters.refused[refusal] ?? 0) + count - before;
     }
-    this.#last = stats;
-    this.#refused = stats.refused;
+    this.#last = told;
   }
 
   /** The front has ended: what it held open is gone. */
   close(): void {
-    this.#counters.connections_open -= this.#last.connections_open;
-    this.#counters.buffered_bytes -= this.#last.buffered_bytes;
-    this.#last = { ...this.#last, connections_open: 0, buffered_bytes: 0 };
+    const { connections_accepted, refused } = this.#last;
+    this.update({ ...NOTHING, connections_accepted, refused });
   }
 }

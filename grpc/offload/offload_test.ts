@@ -59,7 +59,7 @@ async function serve(
   let bound = { address: "", port: listen.transport === "unix" ? 0 : listen.port };
   for (let count = 0; count < front_count; count++) {
     const worker = frontWorker();
-    const front = OffloadedFront.open(server, worker, patience);
+    const front = OffloadedFront.open(server, worker, patience === undefined ? {} : { patience });
     workers.push(worker);
     fronts.push(front);
     const { address, port = 0 } = await front.listen(
@@ -439,6 +439,7 @@ Deno.test("a front's connections and refusals show in its server's counters, and
   await until(() => server.stats.refused.unknown_method === 1, "the refusal shows");
   fronts[0]?.close();
   assert.equal(server.stats.connections_open, 0);
+  assert.equal(server.stats.calls_held, 0);
   assert.equal(server.stats.connections_accepted, 1);
   await channel.close();
   await server.shutdown();
@@ -525,7 +526,7 @@ Deno.test("a front that says nothing any more is ended", async () => {
   });
   const server = new GrpcServer();
   const patience = { ping_interval_ms: 5, pings_unanswered_max: 20 };
-  const front = OffloadedFront.open(server, stuck, patience);
+  const front = OffloadedFront.open(server, stuck, { patience });
   await assert.rejects(front.listen(TCP), /20 questions unanswered/);
   assert.match(await front.ended, /20 questions unanswered/);
   await server.shutdown();

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Bounds } from "../bounds.ts";
+import { type Bounds, withBounds } from "../bounds.ts";
 import type { BoundListener, ListenOptions } from "../server/listener.ts";
 import { type Doorway, type DoorwayHost, type GrpcServer, openDoorway } from "../server/server.ts";
 import { BatchError } from "./batch.ts";
@@ -20,6 +20,17 @@ export interface FrontWorker extends OffloadPort {
   onmessageerror: ((event: MessageEvent) => void) | null;
   /** Ends the thread and everything it holds, its sockets first of all. */
   terminate(): void;
+}
+
+/** What may differ from front to front. */
+export interface FrontOptions {
+  /**
+   * Bounds of the front where they differ from its server's. Each front holds its own connections to
+   * its own bounds: several fronts share a bound over all connections when each gets a part of it.
+   */
+  readonly bounds?: Partial<Bounds>;
+  /** @default questions every second, of which 15 may go unanswered */
+  readonly patience?: FrontPatience;
 }
 
 /** Limits on a front's silence. */
@@ -57,31 +68,33 @@ export class OffloadedFront implements Doorway {
    * Takes over a worker whose program calls `serveFront`, in the turn that made it: what a worker
    * says before is lost. Services added to the server later are not served by it.
    *
-   * @throws TypeError after the server's shutdown
+   * @throws TypeError after the server's shutdown, RangeError for a bound that is none
    */
-  static open(server: GrpcServer, worker: FrontWorker, patience?: FrontPatience): OffloadedFront {
-    return openDoorway(
-      server,
-      (host) => new OffloadedFront(host, worker, patience ?? PATIENCE),
-    );
+  static open(
+    server: GrpcServer,
+    worker: FrontWorker,
+    options: FrontOptions = {},
+  ): OffloadedFront {
+    return openDoorway(server, (host) => new OffloadedFront(host, worker, options));
   }
 
-  private constructor(host: DoorwayHost, worker: FrontWorker, patience: FrontPatience) {
+  private constructor(host: DoorwayHost, worker: FrontWorker, options: FrontOptions) {
     this.#worker = worker;
-    this.#patience = patience;
+    this.#patience = options.patience ?? PATIENCE;
+    const bounds = withBounds(host.bounds, options.bounds);
     this.ended = this.#ended.promise;
     this.ended.then(() => host.leave());
     this.#account = new FrontAccount(host.counters);
     this.#ready.promise.catch(() => {}); // Whoever listens hears of it.
     const routes = [...host.routes.values()];
     this.#origin = new Origin(worker, host, routes, (reason) => this.#end(textOf(reason)));
-    worker.onmessage = ({ data }) => this.#onMessage(data, host.bounds, routes);
+    worker.onmessage = ({ data }) => this.#onMessage(data, bounds, routes);
     worker.onerror = (event) => {
       event.preventDefault(); // Or the whole process ends with its front.
       this.#end(event.message);
     };
     worker.onmessageerror = () => this.#end("a message of the front cannot be read");
-    this.#pinger = setInterval(() => this.#ping(), patience.ping_interval_ms);
+    this.#pinger = setInterval(() => this.#ping(), this.#patience.ping_interval_ms);
   }
 
   /** Whether the front has not ended. */

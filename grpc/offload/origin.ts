@@ -115,7 +115,7 @@ export class Origin {
   }
 
   #sayEnd(id: number, error: GrpcError | undefined, trailers: Metadata | undefined): void {
-    this.#calls.delete(id);
+    if (this.#calls.delete(id)) this.share.counters.calls_held--;
     if (this.#broken) return;
     const frames = this.frames();
     frames.frame(FrameKind.END, id);
@@ -180,6 +180,7 @@ export class Origin {
       content_length: undefined,
     });
     this.#calls.set(id, call);
+    this.share.counters.calls_held++;
     countStarted(this.share, call);
     call.start(false);
   }

@@ -34,6 +34,7 @@ const TABLES: readonly Table[] = [
 
 /** Files whose single documented constants are bounds too. */
 const CONSTANTS = [
+  "gateway/config.ts",
   "gateway/services/policy.ts",
   "gateway/services/audit.ts",
   "gateway/services/admin_audit.ts",

@@ -32,6 +32,8 @@ export interface GatewayConfig {
   readonly tenancy: "open" | "tenanted";
   /** Deny agents that never registered, instead of evaluating them as asserted. */
   readonly strict_identity: boolean;
+  /** Threads that accept connections for the deciding one; 0: it accepts them itself. */
+  readonly transport_workers: number;
   readonly checkpoint_interval_ms: number;
   readonly grace_ms: number;
   /** End when standard input ends: set by the launcher, so that no gateway outlives it. */
@@ -48,6 +50,11 @@ export type ParsedArguments =
 export const DEFAULT_POLICY = "policies/balanced.yaml";
 const DEFAULT_LISTEN = "127.0.0.1:50051";
 const DEFAULT_STATE_DIR = ".aasm";
+/**
+ * Transport workers of one gateway. More: refused at start. One deciding thread is behind them all
+ * and has its own work of each call, so that more would only wait.
+ */
+export const TRANSPORT_WORKERS_MAX = 16;
 
 /** Text of `--help`. */
 export const HELP = `gateway — decides whether an agent's action may happen, and records it
@@ -66,6 +73,10 @@ usage: deno task gateway [flags]
   --tenancy open|tenanted    tenanted: registration needs a team (default open)
   --strict-identity          deny agents that never registered
   --allow-remote-plaintext   permit --listen on a non-loopback address without TLS
+  --transport-workers N      threads that do TLS, HTTP/2 and framing for the one that decides, 0 to 16
+                             (default 0: it does them itself); more than 1 share --listen's port
+  --allow-shared-port        permit more than 1 without TLS: any process of the same user may then
+                             share the port, too, and only TLS shows a client which one it reached
   --checkpoint-interval-ms N time between signed checkpoints while entries arrive (default 1000)
   --grace-ms N               time for in-flight calls at stop (default 10000)
   --version, --help
@@ -84,6 +95,7 @@ const VALUE_FLAGS = new Set([
   "state-dir",
   "audit-dir",
   "tenancy",
+  "transport-workers",
   "checkpoint-interval-ms",
   "grace-ms",
 ]);
@@ -100,6 +112,7 @@ const PATH_FLAGS = new Set([
 const SWITCHES = new Set([
   "strict-identity",
   "allow-remote-plaintext",
+  "allow-shared-port",
   "stop-on-stdin-end",
   "help",
   "version",
@@ -152,15 +165,17 @@ function readFlags(argv: readonly string[]): Map<string, string> | string {
 
 function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
   const tls = tlsFrom(flags);
+  const listeners = listenersFrom(flags, tls !== undefined);
   const state_dir = flags.get("state-dir") ?? DEFAULT_STATE_DIR;
   return {
     policy: policyFrom(flags.get("policy")),
-    listeners: listenersFrom(flags, tls !== undefined),
+    listeners,
     ...(tls === undefined ? {} : { tls }),
     state_dir,
     audit_dir: flags.get("audit-dir") ?? `${state_dir}/audit`,
     tenancy: oneOf(flags, "tenancy", ["open", "tenanted"], "open"),
     strict_identity: flags.has("strict-identity"),
+    transport_workers: transportWorkersFrom(flags, listeners),
     checkpoint_interval_ms: integerIn(flags, "checkpoint-interval-ms", 10, 3_600_000, 1_000),
     grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),
     stop_on_stdin_end: flags.has("stop-on-stdin-end"),
@@ -202,6 +217,34 @@ function listenersFrom(flags: ReadonlyMap<string, string>, tls: boolean): Listen
   }
   if (socket !== undefined) listeners.push({ transport: "unix", path: socket });
   return listeners;
+}
+
+/**
+ * How many transport workers, where more than one can be safe: the system gives a port that several
+ * sockets share to any process of the same user that asks for it.
+ */
+function transportWorkersFrom(
+  flags: ReadonlyMap<string, string>,
+  listeners: readonly ListenerConfig[],
+): number {
+  const count = integerIn(flags, "transport-workers", 0, TRANSPORT_WORKERS_MAX, 0);
+  if (count === 0) return 0;
+  const shared = listeners.find((listener) => listener.transport !== "unix");
+  if (shared === undefined) {
+    throw new UsageError("`--transport-workers` need `--listen`: a Unix socket is served without");
+  }
+  if (count === 1) return 1;
+  if (shared.port === 0) {
+    throw new UsageError("several transport workers share a port: `--listen` must name one, not 0");
+  }
+  if (shared.transport === "tcp" && !flags.has("allow-shared-port")) {
+    throw new UsageError(
+      "refusing to share a port without TLS: any process of the same user could take a share of the " +
+        "connections; give `--tls-cert` and `--tls-key`, use one transport worker, or say " +
+        "`--allow-shared-port`",
+    );
+  }
+  return count;
 }
 
 /** Splits `host:port`, `[v6]:port`. Port 0 picks a free one. */

@@ -68,3 +68,21 @@ Deno.test("wrong usage is named with what was received", () => {
 Deno.test("no policy at all must be asked for by name", () => {
   assert.deepEqual(configOf("--policy", "none").policy, { kind: "none" });
 });
+
+Deno.test("transport workers are none unless asked for, and at most sixteen", () => {
+  assert.equal(configOf().transport_workers, 0);
+  assert.equal(configOf("--transport-workers", "1").transport_workers, 1);
+  assert.match(refusalOf("--transport-workers", "17"), /expected 0 to 16/);
+  assert.match(refusalOf("--transport-workers", "-1"), /expected 0 to 16/);
+  assert.match(refusalOf("--transport-workers", "1", "--socket", "/s"), /need `--listen`/);
+});
+
+Deno.test("a port that any process of the same user may share is refused without TLS or an explicit word", () => {
+  const two = ["--transport-workers", "2", "--listen", "127.0.0.1:50051"];
+  assert.match(refusalOf(...two), /refusing to share a port without TLS/);
+  assert.equal(configOf(...two, "--allow-shared-port").transport_workers, 2);
+  const tls = ["--tls-cert", "c.pem", "--tls-key", "k.pem"];
+  assert.equal(configOf(...two, ...tls).transport_workers, 2);
+  const any_port = ["--transport-workers", "2", "--listen", "127.0.0.1:0", ...tls];
+  assert.match(refusalOf(...any_port), /must name one/);
+});

@@ -12,6 +12,28 @@ import type { GatewayConfig } from "./config.ts";
 const THREAD_SOURCES = ["../storage/sqlite", "./audit", "../core"]
   .map((path) => fileURLToPath(new URL(path, import.meta.url)));
 
+/** Folders of what runs in a transport worker. Source text only. */
+const TRANSPORT_SOURCES = ["./transport", "../grpc"]
+  .map((path) => fileURLToPath(new URL(path, import.meta.url)));
+
+/** How the runtime's lists name a listen address; a transport worker is granted this and nothing else. */
+export function netGrant({ hostname, port }: { hostname: string; port: number }): string {
+  return `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
+}
+
+/**
+ * Permissions of a transport worker: its listen address, and nothing else.
+ *
+ * The runtime judges `import()` by the process's permissions, not by these: code inside a worker
+ * could load a module or JSON file that the gateway may read. The state holds no secret in such a file.
+ *
+ * @param net Address as {@linkcode netGrant} names it.
+ */
+export function transportWorkerPermissions(net: string): Deno.PermissionOptionsObject {
+  const none = { read: false, write: false, env: false, run: false, sys: false, ffi: false };
+  return { ...none, import: false, net: [net] };
+}
+
 /**
  * Deno permission flags for one configuration, every path absolute.
  *
@@ -33,6 +55,7 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
   }
   // The runtime asks for a worker's sources when it starts.
   for (const folder of THREAD_SOURCES) read.add(folder);
+  if (config.transport_workers > 0) { for (const folder of TRANSPORT_SOURCES) read.add(folder); }
   if (config.policy.kind === "path") read.add(resolve(cwd, config.policy.path));
   for (const file of Object.values(config.tls ?? {})) read.add(resolve(cwd, file));
   for (const listener of config.listeners) {
@@ -42,8 +65,7 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
       read.add(path);
       write.add(path);
     } else {
-      const host = listener.hostname.includes(":") ? `[${listener.hostname}]` : listener.hostname;
-      net.add(`${host}:${listener.port}`);
+      net.add(netGrant(listener));
     }
   }
   return [

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { parseArguments } from "./config.ts";
-import { gatewayPermissions } from "./permissions.ts";
+import { gatewayPermissions, transportWorkerPermissions } from "./permissions.ts";
 
 function permissionsFor(...argv: string[]): string[] {
   const parsed = parseArguments(argv);
@@ -36,6 +36,39 @@ Deno.test("a socket needs its own path for net, read and write, and TLS adds its
   assert.match(permissions[1] ?? "", /\/srv\/c\.pem,\/srv\/k\.pem/);
   assert.match(permissions[2] ?? "", /\/srv\/run\/a\.sock$/);
   assert.doesNotMatch(permissions[2] ?? "", /pem/);
+});
+
+Deno.test("transport workers add the reading of their own source, and no address or path", () => {
+  const plain = permissionsFor("--policy", "p.yaml", "--listen", "[::1]:7");
+  const workers = permissionsFor(
+    "--policy",
+    "p.yaml",
+    "--listen",
+    "[::1]:7",
+    "--transport-workers",
+    "1",
+  );
+  assert.equal(workers[0], plain[0]);
+  assert.equal(workers[2], plain[2]);
+  const read = new Set((workers[1] ?? "").split(","));
+  for (const path of (plain[1] ?? "").split(",")) read.delete(path);
+  assert.deepEqual([...read].map((path) => path.replace(/^.*\/(?=gateway|grpc)/, "")), [
+    "gateway/transport",
+    "grpc",
+  ]);
+});
+
+Deno.test("a transport worker is granted its listen address and nothing else", () => {
+  assert.deepEqual(transportWorkerPermissions("127.0.0.1:50051"), {
+    net: ["127.0.0.1:50051"],
+    read: false,
+    write: false,
+    env: false,
+    run: false,
+    sys: false,
+    ffi: false,
+    import: false,
+  });
 });
 
 Deno.test("a comma in a path cannot smuggle a second path into the grant", () => {

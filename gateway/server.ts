@@ -8,7 +8,6 @@ import { RateBuckets } from "../core/policy/rate_limit.ts";
 import { VERSION } from "../core/version.ts";
 import {
   addHealthService,
-  type BoundListener,
   type Bounds,
   GrpcServer,
   type HealthControl,
@@ -21,7 +20,7 @@ import { AuditService } from "../proto/gen/assembly/audit/v1/audit_pb.ts";
 import { PolicyService } from "../proto/gen/assembly/policy/v1/policy_pb.ts";
 import type { AuditLog } from "./audit/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
-import type { GatewayConfig, ListenerConfig, TlsFiles } from "./config.ts";
+import type { GatewayConfig } from "./config.ts";
 import { Counters } from "./counters.ts";
 import { DecisionEngine } from "./engine/engine.ts";
 import { ControlStreams } from "./registry/control_streams.ts";
@@ -33,6 +32,8 @@ import { adminHandlers } from "./services/admin.ts";
 import { auditHandlers } from "./services/audit.ts";
 import { lifecycleHandlers } from "./services/lifecycle.ts";
 import { policyHandlers } from "./services/policy.ts";
+import { listenAll } from "./transport/listeners.ts";
+import type { TransportWorkers } from "./transport/workers.ts";
 
 /** Full names of the reference services that this gateway serves. */
 export const SERVED = [
@@ -129,6 +130,7 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
   server.addService(AgentLifecycleService, lifecycle);
   server.addService(AuditService, auditHandlers({ audit, registry, counters, clock }));
   const addresses: string[] = [];
+  const transport: { workers?: TransportWorkers | undefined } = {};
   server.addService(
     AdminService,
     adminHandlers({
@@ -143,6 +145,7 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
       started_ms,
       recovery: state.recovery,
       transport: () => server.stats,
+      workers: () => transport.workers?.status(),
     }),
   );
   const health = addHealthService(server, SERVED);
@@ -153,8 +156,9 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
     policy_doc_ids: policy.status().document_ids,
     recovery: state.recovery,
   }, clock));
-  const bound = await listenAll(server, config);
-  addresses.push(...bound.map((listener) => listener.address));
+  const listening = await listenAll(server, config, TRANSPORT_BOUNDS);
+  transport.workers = listening.workers;
+  addresses.push(...listening.addresses);
   policy.watch();
   return {
     listeners: addresses,
@@ -162,54 +166,18 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
     policy,
     audit,
     stop: (reason) =>
-      stopGateway({ config, clock, state, server, health, policy, control_streams, reason }),
+      stopGateway({
+        config,
+        clock,
+        state,
+        server,
+        workers: listening.workers,
+        health,
+        policy,
+        control_streams,
+        reason,
+      }),
   };
-}
-
-async function listenAll(server: GrpcServer, config: GatewayConfig): Promise<BoundListener[]> {
-  const bound: BoundListener[] = [];
-  try {
-    for (const listener of config.listeners) {
-      bound.push(await listenOne(server, listener, config.tls));
-    }
-    return bound;
-  } catch (error) {
-    await server.shutdown({ grace_ms: 0 });
-    throw error;
-  }
-}
-
-async function listenOne(
-  server: GrpcServer,
-  listener: ListenerConfig,
-  tls: TlsFiles | undefined,
-): Promise<BoundListener> {
-  const where = listener.transport === "unix"
-    ? listener.path
-    : `${listener.hostname}:${listener.port}`;
-  try {
-    if (listener.transport === "unix") return await server.listen(listener);
-    const { hostname, port } = listener;
-    if (listener.transport === "tcp") {
-      return await server.listen({ transport: "tcp", hostname, port });
-    }
-    if (tls === undefined) throw new Error("no certificate was given");
-    return await server.listen({
-      transport: "tls",
-      hostname,
-      port,
-      cert: await Deno.readTextFile(tls.cert),
-      key: await Deno.readTextFile(tls.key),
-      ...(tls.client_ca === undefined ? {} : { clientCa: await Deno.readTextFile(tls.client_ca) }),
-    });
-  } catch (error) {
-    const cause = error instanceof Deno.errors.AddrInUse
-      ? "another program listens there: stop it, or choose another address"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new Error(`cannot listen on \`${where}\`: ${cause}`, { cause: error });
-  }
 }
 
 interface Stopping {
@@ -217,6 +185,7 @@ interface Stopping {
   readonly clock: Clock;
   readonly state: OpenState;
   readonly server: GrpcServer;
+  readonly workers: TransportWorkers | undefined;
   readonly health: HealthControl;
   readonly policy: PolicyStore;
   readonly control_streams: ControlStreams;
@@ -224,13 +193,15 @@ interface Stopping {
 }
 
 async function stopGateway(stopping: Stopping): Promise<void> {
-  const { config, clock, state, server, health, policy, control_streams, reason } = stopping;
+  const { config, clock, state, server, workers, health, policy } = stopping;
   for (const service of ["", ...SERVED]) health.set(service, "NOT_SERVING");
-  control_streams.stop();
+  stopping.control_streams.stop();
   await policy.close();
+  workers?.stop();
   await server.shutdown({ grace_ms: config.grace_ms });
-  await state.audit.append(governanceEntry("gateway_stopped", { reason }, clock)).catch(() => {
-    // A log that has failed cannot record its own end; `status` and the exit code told of it.
-  });
+  await state.audit.append(governanceEntry("gateway_stopped", { reason: stopping.reason }, clock))
+    .catch(() => {
+      // A log that has failed cannot record its own end; `status` and the exit code told of it.
+    });
   await state.close();
 }

@@ -37,6 +37,9 @@ export const GATEWAY_VARIABLES: readonly (readonly [variable: string, flag: stri
  */
 const YOUNG_GENERATION = "--v8-flags=--min-semi-space-size=16,--max-semi-space-size=32";
 
+/** Lets the gateway start its transport workers with fewer permissions than it has itself. */
+const WORKER_PERMISSIONS = "--unstable-worker-options";
+
 /**
  * Plans the start of a program.
  *
@@ -84,7 +87,9 @@ function planGateway(
   return {
     entry: new URL("../gateway/main.ts", import.meta.url),
     permissions: config === undefined ? [] : gatewayPermissions(config, cwd),
-    runtime: [YOUNG_GENERATION],
+    runtime: config !== undefined && config.transport_workers > 0
+      ? [YOUNG_GENERATION, WORKER_PERMISSIONS]
+      : [YOUNG_GENERATION],
     argv: config === undefined ? full : [...full, "--stop-on-stdin-end"],
     lifeline: config !== undefined,
   };

@@ -22,6 +22,7 @@ import { governanceEntry } from "../engine/governance.ts";
 import type { PolicyStore } from "../engine/policy_store.ts";
 import type { AuditLog } from "../audit/log.ts";
 import { OperatorError, type Operators } from "../identity/operators.ts";
+import type { TransportStatus } from "../transport/workers.ts";
 import type { Registry } from "../registry/registry.ts";
 import { agentAdministration, findAgent } from "./admin_agents.ts";
 import { auditAdministration } from "./admin_audit.ts";
@@ -42,6 +43,8 @@ export interface AdminDependencies {
   readonly started_ms: number;
   readonly recovery: string;
   readonly transport: () => ServerStats;
+  /** How the transport workers are; `undefined` when there are none. */
+  readonly workers: () => TransportStatus | undefined;
 }
 
 /** Checks the caller and returns it; every handler starts with it. */

@@ -11,6 +11,7 @@ import {
   GetStatusResponseSchema,
 } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
 import type { ServerStats } from "../../grpc/mod.ts";
+import type { TransportStatus } from "../transport/workers.ts";
 import type { AdminDependencies } from "./admin.ts";
 
 /** Documents and warnings listed by name; more are counted in `documents`. */
@@ -51,7 +52,11 @@ export function statusMessage(on: AdminDependencies): GetStatusResponse {
       Object.entries(counts).map(([name, count]) => [name, BigInt(count)]),
     ),
     components: components(on),
-    counters: { ...unnamed(counted, "decisions."), ...transportCounters(on.transport()) },
+    counters: {
+      ...unnamed(counted, "decisions."),
+      ...transportCounters(on.transport()),
+      ...workerCounters(on.workers()),
+    },
   });
 }
 
@@ -86,8 +91,30 @@ function components(on: AdminDependencies): MessageInitShape<typeof ComponentSta
       state: "not_built",
       detail: "actions that need approval are denied: `approval unavailable`",
     },
+    ...transportComponent(on.workers()),
     { name: "anomaly detection", state: "not_built", detail: "nothing is judged anomalous" },
   ];
+}
+
+/** Said only where there are workers: without, the deciding thread is all there is. */
+function transportComponent(
+  workers: TransportStatus | undefined,
+): MessageInitShape<typeof ComponentStatusSchema>[] {
+  if (workers === undefined) return [];
+  const { configured, running, replaced, last_failure } = workers;
+  const detail = `${running} of ${configured} worker(s) accept` +
+    (replaced === 0 ? "" : `; ${replaced} ended and were replaced, the last: ${last_failure}`);
+  const state = running === 0 ? "unavailable" : running < configured ? "degraded" : "enforcing";
+  return [{ name: "transport workers", state, detail }];
+}
+
+function workerCounters(workers: TransportStatus | undefined): Record<string, bigint> {
+  if (workers === undefined) return {};
+  return {
+    "transport_workers.configured": BigInt(workers.configured),
+    "transport_workers.running": BigInt(workers.running),
+    "transport_workers.replaced": BigInt(workers.replaced),
+  };
 }
 
 function named(counted: Record<string, bigint>, prefix: string): Record<string, bigint> {

@@ -3,6 +3,7 @@
  * preloaded probe that tries from inside the same process what the program must not be able to do.
  */
 import assert from "node:assert/strict";
+import { transportWorkerPermissions } from "../../gateway/permissions.ts";
 import { planLaunch } from "../../launch/main.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
@@ -112,6 +113,72 @@ Deno.test("the running gateway can read, write, connect, spawn and look up nothi
     );
     assertAllRefused(probed);
     assert.match(probed.stderr, /^ready$/m, "the gateway itself starts under these permissions");
+  });
+});
+
+Deno.test("a gateway with transport workers is refused the same, and serves", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/policy.yaml`, "version: '1'\n");
+    const probed = await probe(
+      "gateway",
+      [
+        ...["--policy", "policy.yaml", "--listen", "127.0.0.1:0", "--state-dir", "state"],
+        ...["--transport-workers", "1"],
+      ],
+      directory,
+      /^(ready|error:.*)$/m,
+    );
+    assertAllRefused(probed);
+    assert.match(probed.stderr, /^ready$/m, "the gateway itself starts under these permissions");
+  });
+});
+
+/** What a transport worker may not do, tried from inside one. */
+const WORKER_PROBE = (state: string, source: string, foreign_port: number) => `
+const attempts = {
+  "read the state": () => Deno.readTextFileSync(${JSON.stringify(`${state}/operator.token`)}),
+  "list the state": () => [...Deno.readDirSync(${JSON.stringify(state)})],
+  "write into the state": () => Deno.writeTextFileSync(${JSON.stringify(`${state}/x`)}, "x"),
+  "remove the state": () => Deno.removeSync(${JSON.stringify(state)}, { recursive: true }),
+  "read source": () => Deno.readTextFileSync(${JSON.stringify(source)}),
+  "read /etc/passwd": () => Deno.readTextFileSync("/etc/passwd"),
+  "open a foreign socket": () => Deno.connect({ hostname: "127.0.0.1", port: ${foreign_port} }),
+  "listen on a foreign port": () => Deno.listen({ hostname: "127.0.0.1", port: ${foreign_port} }),
+  "spawn": () => new Deno.Command("/bin/true").outputSync(),
+  "read the environment": () => Deno.env.get("HOME"),
+  "load a library": () => Deno.dlopen("libc.so.6", { getpid: { parameters: [], result: "i32" } }),
+  "read system information": () => Deno.hostname(),
+};
+const got = {};
+for (const [name, attempt] of Object.entries(attempts)) {
+  try { await attempt(); got[name] = "ok"; }
+  catch (error) { got[name] = error instanceof Deno.errors.NotCapable ? "refused" : "error: " + error; }
+}
+Deno.listen({ hostname: "127.0.0.1", port: 0 }).close();
+self.postMessage(got);
+`;
+
+Deno.test("a transport worker may listen, and read no state, no source, nothing", async () => {
+  await inTemporaryDirectory(async (state) => {
+    await Deno.writeTextFile(`${state}/operator.token`, "a secret");
+    using foreign = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const source = WORKER_PROBE(state, `${ROOT}gateway/main.ts`, foreign.addr.port);
+    const worker = new Worker(`data:application/javascript,${encodeURIComponent(source)}`, {
+      type: "module",
+      deno: { permissions: transportWorkerPermissions("127.0.0.1:0") },
+    });
+    try {
+      const acts = await new Promise<Record<string, string>>((resolve, reject) => {
+        worker.onmessage = ({ data }) => resolve(data);
+        worker.onerror = (event) => {
+          event.preventDefault();
+          reject(new Error(event.message));
+        };
+      });
+      assertAllRefused({ acts, stderr: "" });
+    } finally {
+      worker.terminate();
+    }
   });
 });
 

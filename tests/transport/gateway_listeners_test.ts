@@ -161,6 +161,39 @@ Deno.test("with a client authority a caller without its certificate gets no answ
   });
 });
 
+/** A port nobody listens on just now. */
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
+Deno.test("two transport workers under their own permissions serve mutual TLS as one gateway does", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    await makePki(directory);
+    const [ca = "", cert = "", key = ""] = await Promise.all(
+      ["ca.pem", "client.pem", "client.key"].map((name) =>
+        Deno.readTextFile(`${directory}/${name}`)
+      ),
+    );
+    const flags = [
+      ...["--tls-cert", "server.pem", "--tls-key", "server.key", "--tls-client-ca", "ca.pem"],
+      ...["--listen", `127.0.0.1:${freePort()}`, "--transport-workers", "2"],
+      ...["--socket", `${directory}/gateway.sock`],
+    ];
+    await withGateway(directory, flags, async (gateway) => {
+      const tls = { ca, serverName: "localhost" };
+      const asked = Array.from(
+        { length: 8 },
+        () => ask(gateway.address, { tls: { ...tls, cert, key } }),
+      );
+      assert.deepEqual(await Promise.all(asked), Array(8).fill(1));
+      await assert.rejects(ask(gateway.address, { tls }), GrpcError);
+      await assert.rejects(ask(gateway.address), GrpcError);
+      assert.equal(await ask(`unix:${directory}/gateway.sock`), 1);
+    });
+  });
+});
+
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 function frame(type: number, flags: number, stream: number, payload: Uint8Array): Uint8Array {
@@ -227,22 +260,29 @@ async function attack(address: string, chunks: readonly Uint8Array[]): Promise<v
   await reading;
 }
 
-Deno.test("no peer brings the gateway down: GOAWAY, noise, floods, endless headers, slow readers", async () => {
-  await inTemporaryDirectory(async (directory) => {
-    await withGateway(directory, ["--listen", "127.0.0.1:0"], async (gateway) => {
-      for (const [name, chunks] of Object.entries(HOSTILE)) {
-        await attack(gateway.address, chunks);
-        assert.equal(await ask(gateway.address), 1, name);
-      }
-      const [hostname = "", port] = gateway.address.split(":");
-      const silent = await Promise.all(
-        Array.from({ length: 50 }, () => Deno.connect({ hostname, port: Number(port) })),
-      );
-      assert.equal(await ask(gateway.address), 1, "silent connections take nobody's place");
-      for (const connection of silent) connection.close();
+const TRANSPORTS = [
+  ["", []],
+  [", through a transport worker", ["--transport-workers", "1"]],
+] as const;
+
+for (const [how, transport] of TRANSPORTS) {
+  Deno.test(`no peer brings the gateway down${how}: GOAWAY, noise, floods, endless headers, slow readers`, async () => {
+    await inTemporaryDirectory(async (directory) => {
+      await withGateway(directory, ["--listen", "127.0.0.1:0", ...transport], async (gateway) => {
+        for (const [name, chunks] of Object.entries(HOSTILE)) {
+          await attack(gateway.address, chunks);
+          assert.equal(await ask(gateway.address), 1, name);
+        }
+        const [hostname = "", port] = gateway.address.split(":");
+        const silent = await Promise.all(
+          Array.from({ length: 50 }, () => Deno.connect({ hostname, port: Number(port) })),
+        );
+        assert.equal(await ask(gateway.address), 1, "silent connections take nobody's place");
+        for (const connection of silent) connection.close();
+      });
     });
   });
-});
+}
 
 Deno.test("a caller that cancels or sets a tiny deadline leaves the gateway answering others", async () => {
   await inTemporaryDirectory(async (directory) => {

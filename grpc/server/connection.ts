@@ -355,13 +355,19 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
    * their way still count; when the peer has seen it, the real one. Calls then run to their end.
    */
   drain(text = "the server is shutting down"): void {
-    if (this.phase === "handshake") return this.terminate(text);
+    if (this.phase === "handshake") return this.#leaveUnmet(text);
     if (this.phase !== "open" || this.#draining !== "no") return;
     this.#draining = "announced";
     this.#drain_text = text;
     this.sendGoaway(MAX_31_BIT, ErrorCode.NO_ERROR, text);
     const finish = () => this.#finishDraining(); // Or when the watchdog loses patience: sweep.
     this.ping().then(finish);
+  }
+
+  /** Calls may be on their way behind the peer's preface: it hears that none was begun. */
+  #leaveUnmet(text: string): void {
+    this.sendGoaway(0, ErrorCode.NO_ERROR, text);
+    this.closeGently(text);
   }
 
   /** Ends at once: open calls are aborted, then the socket is closed. */

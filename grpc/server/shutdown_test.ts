@@ -57,6 +57,16 @@ Deno.test("a client that does not answer the goodbye is closed all the same", as
   client.close();
 });
 
+Deno.test("a client met before its preface is told that no call of its was begun", async () => {
+  const { server, port } = await startServer({ bounds: SHORT });
+  const client = await RawPeer.dial(port);
+  while (server.stats.connections_open === 0) await new Promise((ok) => setTimeout(ok, 1));
+  await server.shutdown({ grace_ms: 5000 });
+  assert.deepEqual(lastStreamIds(client), [0]);
+  assert.equal(await client.goaway(), "NO_ERROR");
+  client.close();
+});
+
 Deno.test("calls that outlive the grace are aborted, their handlers told", async () => {
   const { promise, resolve } = Promise.withResolvers<GrpcError>();
   const { server, target } = await startServer({ bounds: SHORT }, {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { create } from "@bufbuild/protobuf";
 import { type CallContext, Code, createWebHandler, GrpcServer, type ServerEvent } from "../mod.ts";
 import { EchoMessageSchema } from "../gen/echo_pb.ts";
-import { echoBytes, lastOf, LOCAL, startWeb, until } from "../testing/web_caller.ts";
+import { echoBytes, framesOf, lastOf, LOCAL, startWeb, until } from "../testing/web_caller.ts";
 import { envelope } from "./response_form.ts";
 
 const quick = { sweep_interval_ms: 2 };
@@ -44,6 +44,7 @@ Deno.test("a signal that aborts after success, as the runtime's does, changes no
       return request;
     },
     expand: async function* (request) {
+      await new Promise((resolve) => setTimeout(resolve, 20)); // Long enough to be looked at.
       yield request;
       late.abort();
       await new Promise((resolve) => setTimeout(resolve, 20));
@@ -124,6 +125,29 @@ Deno.test("a deadline in the middle of a stream ends it with a status", async ()
   const headers = { "connect-timeout-ms": "20" };
   const response = await test.post("Expand", "application/connect+proto", body, headers);
   assert.match(await lastOf(response), /deadline_exceeded/);
+});
+
+Deno.test("a deadline while a message is being read leaves the message whole", async () => {
+  await using test = startWeb({}, {
+    expand: async function* (_, context) {
+      yield create(EchoMessageSchema, { payload: new Uint8Array(300_000) });
+      yield create(EchoMessageSchema, { payload: new Uint8Array(300_000) });
+      await waiting(context);
+    },
+  });
+  const body = envelope(0, echoBytes({}));
+  const headers = { "connect-timeout-ms": "300" };
+  const response = await test.post("Expand", "application/connect+proto", body, headers);
+  const reader = response.body?.getReader();
+  const pieces = [(await reader?.read())?.value ?? new Uint8Array(0)];
+  await until(() => test.server.stats.calls_open === 0, "the deadline passed");
+  for (let read = await reader?.read(); read?.value !== undefined; read = await reader?.read()) {
+    pieces.push(read.value);
+  }
+  const whole = new Response(new Blob(pieces));
+  const frames = await framesOf(whole.clone());
+  assert.deepEqual(frames.map(([flag]) => flag), [0, 2]);
+  assert.match(await lastOf(whole), /deadline_exceeded/);
 });
 
 Deno.test("a shutdown lets calls finish and takes no more", async () => {

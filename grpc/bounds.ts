@@ -7,10 +7,31 @@
 
 /** Bounds a peer can run into. Bytes, milliseconds and counts by the last word of each name. */
 export interface Bounds {
-  /** One received message. At it: the call ends with RESOURCE_EXHAUSTED, unread. */
+  /**
+   * One received message, as it travels and decompressed. At it: the call ends with
+   * RESOURCE_EXHAUSTED, unread.
+   */
   readonly receive_message_bytes: number;
-  /** One sent message. At it: the call ends with RESOURCE_EXHAUSTED. */
+  /** One sent message, before it is compressed. At it: the call ends with RESOURCE_EXHAUSTED. */
   readonly send_message_bytes: number;
+  /** One sent message where compression is on. Below it: sent as it is. */
+  readonly compression_min_bytes: number;
+  /**
+   * Times a received message may grow by being decompressed before the rest counts against
+   * {@linkcode decompression_burst_bytes}.
+   */
+  readonly decompression_ratio: number;
+  /**
+   * Decompressed bytes of one connection that {@linkcode decompression_ratio} does not explain,
+   * beyond the sustained rate of {@linkcode decompression_bytes_per_second}. A message that cannot
+   * be decompressed counts what it could have become, 64 KiB at least. At it: the call ends with
+   * RESOURCE_EXHAUSTED and the connection with GOAWAY ENHANCE_YOUR_CALM. Web calls, whose
+   * connections are not ours, share one such account over the server: at it they end with
+   * RESOURCE_EXHAUSTED until time has made up for it.
+   */
+  readonly decompression_burst_bytes: number;
+  /** Sustained bytes a second of the same. */
+  readonly decompression_bytes_per_second: number;
   /**
    * One received header list, decoded, 32 bytes overhead a field (SETTINGS_MAX_HEADER_LIST_SIZE).
    * At it: the call ends with RESOURCE_EXHAUSTED; the connection lives. A status we send stays
@@ -73,8 +94,8 @@ export interface Bounds {
   /** Flow-control window of a connection. Data past it: FLOW_CONTROL_ERROR, GOAWAY. */
   readonly connection_window_bytes: number;
   /**
-   * Received bytes waiting in one connection's unfinished or unread messages. At it: the call that
-   * needs more ends with RESOURCE_EXHAUSTED.
+   * Received bytes waiting in one connection's unfinished or unread messages, with decompressed
+   * messages whose handler runs. At it: the call that needs more ends with RESOURCE_EXHAUSTED.
    */
   readonly connection_buffer_bytes: number;
   /** The same over all connections of one server. At it: as above. */
@@ -174,6 +195,10 @@ export interface Bounds {
 export const SERVER_BOUNDS: Bounds = {
   receive_message_bytes: 4 * 1024 * 1024,
   send_message_bytes: 4 * 1024 * 1024,
+  compression_min_bytes: 1024,
+  decompression_ratio: 20,
+  decompression_burst_bytes: 32 * 1024 * 1024,
+  decompression_bytes_per_second: 16 * 1024 * 1024,
   header_list_bytes: 16 * 1024,
   header_block_bytes: 32 * 1024,
   continuation_frames: 16,
@@ -224,11 +249,16 @@ export const SERVER_BOUNDS: Bounds = {
   sweep_interval_ms: 250,
 };
 
-/** Defaults of a client: as a server's, but idle connections stay and nothing asks for a PING. */
+/**
+ * Defaults of a client: as a server's, but idle connections stay, nothing asks for a PING, and a
+ * server it chose may answer with more.
+ */
 export const CLIENT_BOUNDS: Bounds = {
   ...SERVER_BOUNDS,
   reset_burst: 10_000,
   resets_per_second: 1000,
+  decompression_burst_bytes: 256 * 1024 * 1024,
+  decompression_bytes_per_second: 256 * 1024 * 1024,
   stream_window_bytes: 1024 * 1024,
   idle_timeout_ms: Number.POSITIVE_INFINITY,
   keepalive_interval_ms: 0,
@@ -258,6 +288,13 @@ export const CALL_ATTEMPTS_MAX = 5;
  */
 export const CALL_RETRY_BUFFER_BYTES = 256 * 1024;
 
+/**
+ * Messages that cannot be decompressed in one turn of the event loop, over the whole process: each
+ * holds some 60 KiB until the turn ends. Past it: calls whose message is compressed end with
+ * RESOURCE_EXHAUSTED until then.
+ */
+export const DECOMPRESSION_FAILURES_A_TURN_MAX = 256;
+
 /** Why something of a peer was refused; the keys of `ServerStats.refused`. */
 export type Refusal =
   | "connections"
@@ -279,6 +316,7 @@ export type Refusal =
   | "closed_stream"
   | "malformed_request"
   | "message_bytes"
+  | "decompression"
   | "buffer_bytes"
   | "pending_bytes"
   | "message_framing"

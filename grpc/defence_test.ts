@@ -17,7 +17,7 @@ function testNames(): readonly RegExp[] {
       if (!entry.name.endsWith("_test.ts")) continue;
       const text = read(`${folder}${entry.name}`);
       const pattern =
-        /\b(?:boundTest|policyTest|Deno\.test)\(\s*(?:"((?:[^"\\]|\\.)+)"|`([^`]+)`)/g;
+        /\b(?:boundTest|policyTest|rawTest|Deno\.test)\(\s*(?:"((?:[^"\\]|\\.)+)"|`([^`]+)`)/g;
       for (const [, plain, made] of text.matchAll(pattern)) {
         const literal = (plain ?? made ?? "").split(/\$\{[^}]+\}/).map((part) =>
           RegExp.escape(part)
@@ -62,7 +62,7 @@ Deno.test("each bound a peer can run into stands in defence.md", () => {
   const listed = new Set(ROWS.flatMap(([, bound = ""]) => quoted(bound)));
   // What a server does to itself, or how fast it looks; and the web handler, with tests of its own.
   const own =
-    /^(send_message_bytes|status_message_bytes|linger_timeout_ms|sweep_interval_ms|web_\w+)$/;
+    /^(send_message_bytes|compression_min_bytes|status_message_bytes|linger_timeout_ms|sweep_interval_ms|web_\w+)$/;
   const missing = Object.keys(SERVER_BOUNDS).filter((name) => !listed.has(name) && !own.test(name));
   assert.deepEqual(missing, []);
 });

@@ -236,3 +236,79 @@ foreignTest(
     });
   },
 );
+
+/** Passes bytes on to a port and counts them, both directions together. */
+function countingProxy(port: number) {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const counted = { port: listener.addr.port, bytes: 0, close: () => listener.close() };
+  const count = () =>
+    new TransformStream<Uint8Array<ArrayBuffer>, Uint8Array<ArrayBuffer>>({
+      transform: (chunk, controller) => {
+        counted.bytes += chunk.length;
+        controller.enqueue(chunk);
+      },
+    });
+  (async () => {
+    for await (const near of listener) {
+      const far = await Deno.connect({ hostname: "127.0.0.1", port });
+      const quietly = () => {}; // Either side may end first, in any way.
+      near.readable.pipeThrough(count()).pipeTo(far.writable).catch(quietly);
+      far.readable.pipeThrough(count()).pipeTo(near.writable).catch(quietly);
+    }
+  })();
+  return counted;
+}
+
+foreignTest("gRPC's own C client and this server compress for each other", async (python) => {
+  const { server, port } = await startServer({ compression: "gzip" });
+  const proxy = countingProxy(port);
+  const run = async (target: string) => {
+    const args = [path("./testing/foreign_gzip_client.py"), target];
+    const { stdout, stderr } = await new Deno.Command(python, { args }).output();
+    return JSON.parse(new TextDecoder().decode(stdout) || new TextDecoder().decode(stderr));
+  };
+  const seen = await run(`127.0.0.1:${proxy.port}`);
+  proxy.close();
+  await server.shutdown({ grace_ms: 1000 });
+  assert.deepEqual(seen, {
+    unary: true,
+    expand: 3,
+    collect: true,
+    converse: 3,
+    plain: true,
+    small: true,
+    too_large: "RESOURCE_EXHAUSTED",
+    deflate: "UNIMPLEMENTED",
+  });
+  // Of some 21 MB, only the plain request travels as it is, and one client does not read gzip.
+  assert.ok(proxy.bytes < 1_500_000, `${proxy.bytes} bytes travelled`);
+  assert.equal(server.stats.buffered_bytes, 0);
+});
+
+foreignTest("this client and gRPC's own C server compress for each other", async (python) => {
+  const child = new Deno.Command(python, {
+    args: [path("./testing/foreign_server.py"), "gzip"],
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  const proxy = countingProxy(Number(new TextDecoder().decode((await reader.read()).value)));
+  const channel = new Channel(`127.0.0.1:${proxy.port}`, { compression: "gzip" });
+  const client = createClient(Echo, channel);
+  const payload = new Uint8Array(200_000).fill(7);
+  assert.deepEqual((await client.unary({ payload })).payload, payload);
+  assert.equal((await client.unary({ text: "small" })).text, "small");
+  assert.equal((await Array.fromAsync(client.expand({ payload }))).length, 500);
+  async function* requests() {
+    for (let sent = 0; sent < 10; sent++) yield await Promise.resolve({ payload });
+  }
+  assert.equal((await client.collect(requests())).count, 10);
+  assert.equal((await Array.fromAsync(client.converse(requests()))).length, 10);
+  await channel.close();
+  proxy.close();
+  await child.stdin.close();
+  await reader.cancel();
+  await child.status;
+  // Of more than 100 MB.
+  assert.ok(proxy.bytes < 1_000_000, `${proxy.bytes} bytes travelled`);
+});

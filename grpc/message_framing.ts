@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Compression } from "./compression.ts";
 import { getUint32 } from "./http2/frames.ts";
 import { MESSAGE_PREFIX_BYTES } from "./http2/sender.ts";
 import type { MessageSlab } from "./message_slab.ts";
@@ -20,7 +21,7 @@ export type Head =
   | "partial"
   /** A whole message waits. */
   | "message"
-  /** The message at the head is compressed. */
+  /** The message at the head is compressed, and the stream names no encoding. */
   | "compressed"
   /** The message at the head is longer than allowed. */
   | "too_long"
@@ -33,6 +34,9 @@ export type Head =
  * in several pieces: memory that was handed out is never written again.
  */
 export class MessageReader {
+  /** The encoding the stream names; compressed messages are taken only with one. */
+  encoding: Compression = "identity";
+
   readonly #message_bytes_max: number;
   /** Oldest first; all but the last are full. */
   #chunks: Uint8Array<ArrayBuffer>[] = [];
@@ -82,16 +86,26 @@ export class MessageReader {
     if (this.#buffered_bytes === 0) return "empty";
     const flag = this.#byte(0);
     if (flag > 1) return "bad_flag";
-    if (flag === 1) return "compressed";
+    if (flag === 1 && this.encoding === "identity") return "compressed";
     if (this.#buffered_bytes < MESSAGE_PREFIX_BYTES) return "partial";
     const length = this.#length();
     if (length > this.#message_bytes_max) return "too_long";
     return this.#buffered_bytes >= MESSAGE_PREFIX_BYTES + length ? "message" : "partial";
   }
 
+  /** Bytes of the message at the head, with its prefix; only when {@linkcode head} is `message`. */
+  get headBytes(): number {
+    return MESSAGE_PREFIX_BYTES + this.#length();
+  }
+
+  /** Whether the message at the head is compressed. */
+  get headCompressed(): boolean {
+    return this.#buffered_bytes > 0 && this.#byte(0) === 1;
+  }
+
   /**
-   * Takes the message at the head; only when {@linkcode head} is `message`. It may share its memory
-   * with messages of the same stream or slab, and with nothing else.
+   * Takes the message at the head as it travels; only when {@linkcode head} is `message`. It may
+   * share its memory with messages of the same stream or slab, and with nothing else.
    */
   take(): Uint8Array<ArrayBuffer> {
     const length = this.#length();

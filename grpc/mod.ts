@@ -17,6 +17,7 @@
 
 export { Code, codeName } from "./code.ts";
 export { type ErrorDetail, GrpcError, type GrpcErrorOptions } from "./grpc_error.ts";
+export type { Compression } from "./compression.ts";
 export { Metadata } from "./metadata.ts";
 export type { Peer, PeerCertificate } from "./peer.ts";
 export { type Bounds, CLIENT_BOUNDS, type Refusal, SERVER_BOUNDS } from "./bounds.ts";

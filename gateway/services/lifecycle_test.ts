@@ -136,6 +136,7 @@ function context(signal: AbortSignal = new AbortController().signal): CallContex
     headers: new Metadata(),
     trailers: new Metadata(),
     sendHeaders: () => {},
+    compression: "identity",
   };
 }
 

@@ -7,8 +7,15 @@
 
 import { CALL_RESENDS_MAX } from "../bounds.ts";
 import { Code } from "../code.ts";
+import {
+  compress,
+  type Compression,
+  decompressionStatus,
+  type OutgoingMessage,
+} from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode } from "../http2/frames.ts";
+import type { Sender } from "../http2/sender.ts";
 import { type AbortOrigin, Http2Stream } from "../http2/stream.ts";
 import { isSingleMessage, MessageReader } from "../message_framing.ts";
 import { MessageStream, type Pulled } from "../message_stream.ts";
@@ -18,7 +25,7 @@ import type { ClientConnection } from "./connection.ts";
 import type { CallOptions } from "./options.ts";
 import { RequestBuffer } from "./request_buffer.ts";
 import type { CallRetry } from "./retry.ts";
-import { fieldOf, headError, metadataOf, resetError, statusError } from "./status.ts";
+import { encodingOf, fieldOf, headError, metadataOf, resetError, statusError } from "./status.ts";
 
 /** When the server wants a failed call to be tried again (gRFC A6). */
 const PUSHBACK = "grpc-retry-pushback-ms";
@@ -27,7 +34,10 @@ const PUSHBACK = "grpc-retry-pushback-ms";
 export interface CallSpec {
   readonly path: string;
   /** The framed-to-be request when there is exactly one; undefined when requests are streamed. */
-  readonly request: Uint8Array | undefined;
+  readonly request: OutgoingMessage | undefined;
+  /** How requests travel, those of at least `compression_min_bytes` that get smaller. */
+  readonly compression: Compression;
+  readonly compression_min_bytes: number;
   readonly options: CallOptions;
   readonly receive_message_bytes: number;
   /** Undefined: failures are final. */
@@ -144,13 +154,15 @@ export class ClientCall {
     this.#connection = connection;
     this.#stream = stream;
     if (this.spec.request === undefined) this.#sendRequests();
-    else connection.sender.sendMessage(stream, this.spec.request, true);
+    else sendOutgoing(connection.sender, stream, this.spec.request, true);
   }
 
   /** Sends one of several requests; resolves when the next may be sent, or the call has ended. */
   async send(message: Uint8Array): Promise<void> {
     if (this.ended || this.#requests === undefined) return;
-    if (!this.#requests.add(message)) this.#commit();
+    const { compression, compression_min_bytes } = this.spec;
+    const outgoing = compression === "gzip" ? compress(message, compression_min_bytes) : message;
+    if (!this.#requests.add(outgoing)) this.#commit();
     this.#sendRequests();
     if (!this.#requests.hasUnsent && this.#stream?.pending === undefined) return;
     await new Promise<void>((resolve) => this.#wakeSender = resolve);
@@ -175,7 +187,7 @@ export class ClientCall {
     if (this.#sending) return; // Called by the loop below.
     this.#sending = true;
     while (!stream.closed && stream.pending === undefined && requests.hasUnsent) {
-      sender.sendMessage(stream, requests.take() ?? new Uint8Array(0), false);
+      sendOutgoing(sender, stream, requests.take() ?? new Uint8Array(0), false);
     }
     this.#sending = false;
     if (stream.closed || stream.pending !== undefined) return;
@@ -213,6 +225,7 @@ export class ClientCall {
     if (error !== undefined) return this.fail(error);
     if (end_stream) return this.onTrailers(fields);
     this.#commit();
+    this.#reader.encoding = encodingOf(fields);
     const metadata = metadataOf(fields);
     if (metadata === undefined) return this.cancel(malformedMetadata());
     this.#tell(() => this.spec.options.onHeaders?.(metadata));
@@ -341,6 +354,7 @@ export class ClientCall {
   /** As if nothing had been sent or received. */
   #reset(): void {
     this.#reader.clear();
+    this.#reader.encoding = "identity";
     this.#answered = false;
     this.authorization = undefined;
     this.#requests?.rewind();
@@ -352,8 +366,11 @@ export class ClientCall {
     const head = this.#reader.head();
     if (this.#single !== undefined && head === "empty") return this.#single;
     if (this.#single === undefined && head === "message") {
+      const compressed = this.#reader.headCompressed;
       const message = this.#reader.take();
-      if (this.#reader.head() === "empty") return message;
+      if (this.#reader.head() === "empty") {
+        return compressed ? this.#decompress(message) : message;
+      }
     }
     const none = this.#single === undefined && head === "empty";
     return new GrpcError(
@@ -373,10 +390,13 @@ export class ClientCall {
 
   #pull(): Pulled {
     if (this.#reader.head() === "message") {
-      const message = this.#reader.take();
+      const compressed = this.#reader.headCompressed;
+      const taken = this.#reader.take();
       this.#releaseWindow();
       if (!this.ended) this.#headIsSound();
-      return { message };
+      const message = compressed ? this.#decompress(taken) : taken;
+      if (!(message instanceof GrpcError)) return { message };
+      this.#failReading(message);
     }
     return this.#end !== undefined && this.#end.error === undefined ? "end" : "wait";
   }
@@ -384,6 +404,20 @@ export class ClientCall {
   /** Messages that arrived before a failure are delivered before it. */
   #streamError(): GrpcError | undefined {
     return this.#reader.head() === "message" ? undefined : this.#end?.error;
+  }
+
+  #decompress(compressed: Uint8Array): Uint8Array | GrpcError {
+    const message = this.#connection?.decompress(compressed) ?? "corrupt";
+    if (typeof message !== "string") return message;
+    const { code, text } = decompressionStatus(message, this.spec.receive_message_bytes);
+    return new GrpcError(`the response cannot be read: ${text}`, code);
+  }
+
+  /** A message cannot be read, whatever status has come after it meanwhile. */
+  #failReading(error: GrpcError): void {
+    this.#reader.clear();
+    if (this.#end === undefined) this.cancel(error);
+    else this.#end = { error };
   }
 
   #headIsSound(): boolean {
@@ -396,7 +430,12 @@ export class ClientCall {
           `the response message is larger than ${limit} bytes`,
           Code.RESOURCE_EXHAUSTED,
         )
-        : new GrpcError("the server's message is compressed or malformed", Code.INTERNAL),
+        : new GrpcError(
+          head === "compressed"
+            ? "the server sent a compressed message and named no encoding"
+            : "the compressed flag of the server's message is neither 0 nor 1",
+          Code.INTERNAL,
+        ),
     );
     return false;
   }
@@ -419,6 +458,16 @@ export class ClientCall {
       this.cancel(GrpcError.from(reason));
     }
   }
+}
+
+function sendOutgoing(
+  sender: Sender,
+  stream: ClientStream,
+  message: OutgoingMessage,
+  end_stream: boolean,
+): void {
+  if (message instanceof Uint8Array) sender.sendMessage(stream, message, end_stream);
+  else sender.sendMessage(stream, message.bytes, end_stream, true);
 }
 
 function cancelledBy(signal: AbortSignal): GrpcError {

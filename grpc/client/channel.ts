@@ -6,6 +6,7 @@
 
 import { type Bounds, CLIENT_BOUNDS, withBounds } from "../bounds.ts";
 import { Code } from "../code.ts";
+import { checkedCompression, compress, type Compression } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Backoff } from "./backoff.ts";
@@ -42,6 +43,7 @@ export class Channel implements AsyncDisposable {
   readonly #bounds: Bounds;
   readonly #authority: string;
   readonly #headers: RequestHeaders;
+  readonly #compression: Compression;
   readonly #retries: Retries | undefined;
   readonly #credentials: readonly CallCredentials[];
   readonly #may_send_credentials: boolean;
@@ -65,6 +67,7 @@ export class Channel implements AsyncDisposable {
     this.#authority = options.authority ?? authorityOf(parsed, tls?.serverName);
     const scheme = tls === undefined ? "http" : "https";
     this.#headers = new RequestHeaders(scheme, this.#authority, options.metadata);
+    this.#compression = checkedCompression(options.compression) ?? "identity";
     this.#retries = options.retry === undefined ? undefined : new Retries(options.retry);
     this.#credentials = credentials === undefined ? [] : [credentials];
     this.#may_send_credentials = tls !== undefined || options.allow_plaintext_credentials === true;
@@ -124,14 +127,19 @@ export class Channel implements AsyncDisposable {
    */
   call(path: string, request: Uint8Array | undefined, options: CallOptions): ClientCall {
     this.#connectivity.touch();
+    const { receive_message_bytes, compression_min_bytes } = this.#bounds;
+    const oversize = request === undefined ? undefined : this.checkSendSize(request);
+    const compression = options.compression ?? this.#compression;
+    const compresses = compression === "gzip" && request !== undefined && oversize === undefined;
     const call = new ClientCall({
       path,
-      request,
+      request: compresses ? compress(request, compression_min_bytes) : request,
+      compression,
+      compression_min_bytes,
       options,
-      receive_message_bytes: this.#bounds.receive_message_bytes,
+      receive_message_bytes,
       retry: this.#retries?.of(path),
     }, this.#placer);
-    const oversize = request === undefined ? undefined : this.checkSendSize(request);
     if (oversize !== undefined) call.finish(oversize);
     else call.start();
     return call;
@@ -247,6 +255,7 @@ export class Channel implements AsyncDisposable {
         rest_ms,
         options.metadata,
         call.authorization,
+        call.spec.compression,
         retry?.previous_attempts ?? 0,
       ),
     );

@@ -202,7 +202,11 @@ const ANSWERS: readonly (readonly [string, (id: number) => Uint8Array, Code])[] 
   ["HTTP 401", (id) => headers(id, 4, [":status", "401"]), Code.UNAUTHENTICATED],
   ["HTTP 418", (id) => headers(id, 5, [":status", "418"]), Code.UNKNOWN],
   ["HTML", (id) => headers(id, 4, [":status", "200", "content-type", "text/html"]), Code.UNKNOWN],
-  ["gzip", (id) => headers(id, 4, [...HEAD, "grpc-encoding", "gzip"]), Code.INTERNAL],
+  [
+    "an unknown message encoding",
+    (id) => headers(id, 4, [...HEAD, "grpc-encoding", "snappy"]),
+    Code.INTERNAL,
+  ],
   ["no status", (id) => headers(id, 5, HEAD), Code.UNKNOWN],
   [
     "a status that is no number",

@@ -22,9 +22,12 @@ import { GrpcError } from "../grpc_error.ts";
 import type { ClientCall } from "./call.ts";
 import type { Channel } from "./channel.ts";
 import { type ClientInterceptor, intercepted, type PlainCall } from "./interceptor.ts";
-import type { CallOptions } from "./options.ts";
+import { type CallOptions, checkCallOptions } from "./options.ts";
 
-/** The call of one method, by its kind. Failures are always GrpcError. */
+/**
+ * The call of one method, by its kind. Failures are always GrpcError; only options that make no
+ * sense are a TypeError or RangeError.
+ */
 export type CallOf<M extends DescMethod> = M extends DescMethodUnary<infer I, infer O>
   ? (request: MessageInitShape<I>, options?: CallOptions) => Promise<MessageShape<O>>
   : M extends DescMethodServerStreaming<infer I, infer O>
@@ -104,30 +107,47 @@ function methodOf(desc: DescMethod, codec: AnyCodec | undefined): Method {
     : (bytes: Uint8Array) => codec.decode(bytes);
   return {
     path,
-    encode,
+    encode: (message) => {
+      try {
+        return encode(message);
+      } catch (cause) {
+        throw codecError("encode request", cause);
+      }
+    },
     decode: (bytes) => {
       try {
         return decode(bytes);
       } catch (cause) {
-        const text = cause instanceof Error ? cause.message : "not a message";
-        throw new GrpcError(`failed to decode response: ${text}`, Code.INTERNAL, { cause });
+        throw codecError("decode response", cause);
       }
     },
   };
+}
+
+/** What a codec threw, as the error of its call. */
+function codecError(what: string, cause: unknown): GrpcError {
+  if (cause instanceof GrpcError) return cause;
+  const text = cause instanceof Error ? cause.message : "not a message";
+  return new GrpcError(`failed to ${what}: ${text}`, Code.INTERNAL, { cause });
 }
 
 function callerOf(kind: DescMethod["methodKind"], method: Method, channel: Channel): PlainCall {
   switch (kind) {
     case "unary":
       return async (request, options = {}) => {
+        checkCallOptions(options);
         const call = channel.call(method.path, method.encode(request), options);
         return method.decode(await call.response());
       };
     case "server_streaming":
       return (request, options = {}) =>
-        lazily(() => channel.call(method.path, method.encode(request), options), method);
+        lazily(() => {
+          checkCallOptions(options);
+          return channel.call(method.path, method.encode(request), options);
+        }, method);
     case "client_streaming":
       return async (requests, options = {}) => {
+        checkCallOptions(options);
         const call = channel.call(method.path, undefined, options);
         const response = call.response();
         sendAll(requests as AsyncIterable<unknown>, method, channel, call);
@@ -136,6 +156,7 @@ function callerOf(kind: DescMethod["methodKind"], method: Method, channel: Chann
     case "bidi_streaming":
       return (requests, options = {}) =>
         lazily(() => {
+          checkCallOptions(options);
           const call = channel.call(method.path, undefined, options);
           sendAll(requests as AsyncIterable<unknown>, method, channel, call);
           return call;

@@ -6,6 +6,8 @@
 
 import type { Bounds, Refusal } from "../bounds.ts";
 import type { DecodedBlock } from "../hpack/decoder.ts";
+import { type DecompressionProblem, Decompressor } from "../compression.ts";
+import { calm } from "../http2/endpoint.ts";
 import { ConnectionError } from "../http2/connection_error.ts";
 import { Http2Connection } from "../http2/connection.ts";
 import { areAllowedTrailers } from "../http2/field_rules.ts";
@@ -42,6 +44,7 @@ export class ClientConnection extends Http2Connection<ClientStream> {
   #next_stream_id = 1;
   /** What the last GOAWAY named; a later one may not name more (RFC 9113 section 6.8). */
   #goaway_stream_id = MAX_31_BIT;
+  #decompressor: Decompressor | undefined;
   #leaving = false;
 
   constructor(transport: Transport, bounds: Bounds, listener: ConnectionListener) {
@@ -107,6 +110,14 @@ export class ClientConnection extends Http2Connection<ClientStream> {
     const decoded = this.decode(bytes, start, end);
     if (generation === this.decoder.generation) this.#blocks.put(bytes, start, end, decoded);
     return decoded;
+  }
+
+  /** Decompresses a message of a response, at the server's cost. */
+  decompress(compressed: Uint8Array): Uint8Array | DecompressionProblem {
+    this.#decompressor ??= new Decompressor(this.bounds, () => {
+      this.fail(calm("decompression", "decompressing messages costs too much"));
+    });
+    return this.#decompressor.decompress(compressed);
   }
 
   /** The server goes away: calls it never began move on, the others finish here. */

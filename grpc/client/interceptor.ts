@@ -7,7 +7,7 @@
 import { create, type DescMethod, type Message } from "@bufbuild/protobuf";
 import { Code } from "../code.ts";
 import { GrpcError } from "../grpc_error.ts";
-import type { CallOptions } from "./options.ts";
+import { type CallOptions, checkCallOptions } from "./options.ts";
 
 /** A call as interceptors see it; `method.methodKind` says which of the four kinds it is. */
 export type ClientRequest =
@@ -73,6 +73,7 @@ export function intercepted(
   };
   const handler = interceptors.reduceRight((next, each) => each(next), innermost);
   const run = async (input: unknown, options: CallOptions): Promise<ClientResponse> => {
+    checkCallOptions(options);
     try {
       const response = await handler(
         asks_streamed

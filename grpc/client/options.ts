@@ -5,6 +5,7 @@
  */
 
 import type { Bounds } from "../bounds.ts";
+import { checkedCompression, type Compression } from "../compression.ts";
 import type { Metadata } from "../metadata.ts";
 import type { Backoff } from "./backoff.ts";
 import { LOAD_BALANCING, type LoadBalancing } from "./balancer.ts";
@@ -78,6 +79,13 @@ export interface ChannelOptions {
    * in any case
    */
   readonly retry?: RetryOptions;
+  /**
+   * How requests travel. With `gzip`, messages of at least `compression_min_bytes` that get smaller
+   * are compressed; a server that does not read gzip answers UNIMPLEMENTED. Compressed responses are
+   * read in any case. What `ServerOptions.compression` says of time and secrets holds
+   * here, too. @default identity
+   */
+  readonly compression?: Compression;
   /** Overrides of single bounds. */
   readonly bounds?: Partial<Bounds>;
 }
@@ -91,6 +99,8 @@ export interface CallOptions {
    * deadline, a cancel, or the channel's close. @default false
    */
   readonly wait_for_ready?: boolean;
+  /** How the requests of this call travel. @default what the channel's options say */
+  readonly compression?: Compression;
   readonly signal?: AbortSignal;
   readonly metadata?: Metadata;
   /** Asked for before each attempt; needs a channel with `tls`. */
@@ -138,4 +148,16 @@ export function checkOptions(options: ChannelOptions, over_unix: boolean): void 
 function checkTime(name: string, value: number | undefined, min = 0): void {
   if (value === undefined || (typeof value === "number" && value >= min)) return;
   throw new RangeError(`\`${name}\` is \`${value}\`: expected milliseconds of at least ${min}`);
+}
+
+/**
+ * What makes no sense in options is the caller's mistake, not a failed call.
+ *
+ * @throws RangeError when the timeout is no number
+ * @throws TypeError when the compression is unknown
+ */
+export function checkCallOptions({ timeout_ms, compression }: CallOptions): void {
+  checkedCompression(compression);
+  if (timeout_ms === undefined || !Number.isNaN(timeout_ms)) return;
+  throw new RangeError(`timeout_ms is \`${timeout_ms}\`: expected a number of milliseconds`);
 }

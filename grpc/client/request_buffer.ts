@@ -6,10 +6,11 @@
  */
 
 import { CALL_RETRY_BUFFER_BYTES } from "../bounds.ts";
+import type { OutgoingMessage } from "../compression.ts";
 
 /** Requests of one call, in order. */
 export class RequestBuffer {
-  readonly #messages: Uint8Array[] = [];
+  readonly #messages: OutgoingMessage[] = [];
   /** Index of the first message not sent on the current stream. */
   #next = 0;
   #kept_bytes = 0;
@@ -27,7 +28,7 @@ export class RequestBuffer {
   }
 
   /** Adds a message; false when more than the bound would have to be kept for another attempt. */
-  add(message: Uint8Array): boolean {
+  add(message: OutgoingMessage): boolean {
     this.#messages.push(message);
     if (this.#keeps) this.#kept_bytes += message.length;
     return this.#kept_bytes <= CALL_RETRY_BUFFER_BYTES;
@@ -39,7 +40,7 @@ export class RequestBuffer {
   }
 
   /** The next message for the current stream. */
-  take(): Uint8Array | undefined {
+  take(): OutgoingMessage | undefined {
     const message = this.#messages[this.#next];
     if (message === undefined) return undefined;
     if (this.#keeps) this.#next++;

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { ACCEPTED_ENCODINGS, type Compression } from "../compression.ts";
 import { encodeBlock, encodeField, listBytes } from "../hpack/encoder.ts";
 import type { Metadata } from "../metadata.ts";
 import { formatTimeout } from "../timeout.ts";
@@ -17,7 +18,10 @@ export class RequestHeaders {
   readonly #scheme: "http" | "https";
   readonly #authority: string;
   readonly #metadata: Metadata | undefined;
-  readonly #prefixes = new Map<string, Uint8Array>();
+  readonly #prefixes: Readonly<Record<Compression, Map<string, Uint8Array>>> = {
+    identity: new Map(),
+    gzip: new Map(),
+  };
 
   constructor(scheme: "http" | "https", authority: string, metadata: Metadata | undefined) {
     this.#scheme = scheme;
@@ -29,6 +33,7 @@ export class RequestHeaders {
    * The header block of one attempt.
    *
    * @param authorization what the call's credentials gave
+   * @param compression how the requests travel, those that get smaller
    * @param previous_attempts how many attempts of the call have failed (gRFC A6)
    */
   block(
@@ -36,9 +41,10 @@ export class RequestHeaders {
     timeout_ms: number | undefined,
     metadata: Metadata | undefined,
     authorization: Metadata | undefined,
+    compression: Compression,
     previous_attempts: number,
   ): Uint8Array {
-    const prefix = this.#prefix(path);
+    const prefix = this.#prefix(path, compression);
     if (
       timeout_ms === undefined && previous_attempts === 0 && authorization === undefined &&
       (metadata === undefined || metadata.size === 0)
@@ -62,8 +68,9 @@ export class RequestHeaders {
       listBytes(authorization?.fields ?? []);
   }
 
-  #prefix(path: string): Uint8Array {
-    const known = this.#prefixes.get(path);
+  #prefix(path: string, compression: Compression): Uint8Array {
+    const prefixes = this.#prefixes[compression];
+    const known = prefixes.get(path);
     if (known !== undefined) return known;
     const shared = encodeBlock([
       ":method",
@@ -80,11 +87,14 @@ export class RequestHeaders {
       "application/grpc",
       "user-agent",
       "agent-assembly-grpc/0.1",
+      "grpc-accept-encoding",
+      ACCEPTED_ENCODINGS,
+      ...(compression === "identity" ? [] : ["grpc-encoding", compression]),
     ]);
     const own: number[] = [];
     if (this.#metadata !== undefined) encodeMetadata(own, this.#metadata);
     const prefix = Uint8Array.from([...shared, ...own]);
-    if (this.#prefixes.size < PREFIXES_MAX) this.#prefixes.set(path, prefix);
+    if (prefixes.size < PREFIXES_MAX) prefixes.set(path, prefix);
     return prefix;
   }
 }

@@ -6,6 +6,7 @@
  */
 
 import { Code, isCode } from "../code.ts";
+import { type Compression, isCompression } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode, errorCodeName } from "../http2/frames.ts";
 import { customFields, Metadata } from "../metadata.ts";
@@ -50,10 +51,14 @@ export function headError(fields: readonly string[]): GrpcError | undefined {
     return new GrpcError("the server's answer is not gRPC by its content-type", Code.UNKNOWN);
   }
   const encoding = fieldOf(fields, "grpc-encoding") ?? "identity";
-  if (encoding !== "identity") {
-    return new GrpcError("the server compressed its answer unasked", Code.INTERNAL);
-  }
-  return undefined;
+  if (isCompression(encoding)) return undefined;
+  const text = `the server compressed its answer as \`${encoding.slice(0, 32)}\`, unasked`;
+  return new GrpcError(text, Code.INTERNAL);
+}
+
+/** How the messages of a response are compressed, those that are. */
+export function encodingOf(fields: readonly string[]): Compression {
+  return fieldOf(fields, "grpc-encoding") === "gzip" ? "gzip" : "identity";
 }
 
 /** Custom metadata of a response; undefined when a binary value is not base64. */

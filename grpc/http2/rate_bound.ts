@@ -25,21 +25,34 @@ export class RateBound {
 
   /** Takes one token; false when none is left. */
   take(): boolean {
-    if (this.#tokens >= 1) {
-      this.#tokens--;
-      return true;
-    }
-    const now_ms = this.#now_ms();
-    const earned = ((now_ms - this.#refilled_ms) / 1000) * this.#per_second;
-    this.#tokens = Math.min(this.#burst, this.#tokens + earned);
-    this.#refilled_ms = now_ms;
+    if (this.#tokens < 1) this.#refill();
     if (this.#tokens < 1) return false;
     this.#tokens--;
     return true;
   }
 
+  /** Takes as many tokens as something has cost; false when there were not so many. */
+  spend(tokens: number): boolean {
+    if (this.#tokens < tokens) this.#refill();
+    this.#tokens -= tokens;
+    return this.#tokens >= 0;
+  }
+
+  /** Whether more was spent than there was, and time has not made up for it. */
+  get inDebt(): boolean {
+    if (this.#tokens < 0) this.#refill();
+    return this.#tokens < 0;
+  }
+
   /** Gives tokens back for work that explains the peer's frames; never above the burst. */
   earn(tokens: number): void {
     this.#tokens = Math.min(this.#burst, this.#tokens + tokens);
+  }
+
+  #refill(): void {
+    const now_ms = this.#now_ms();
+    const earned = ((now_ms - this.#refilled_ms) / 1000) * this.#per_second;
+    this.#tokens = Math.min(this.#burst, this.#tokens + earned);
+    this.#refilled_ms = now_ms;
   }
 }

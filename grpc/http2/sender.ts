@@ -92,9 +92,15 @@ export class Sender {
    * Sends one message with its prefix, now or as window and socket allow. Its bytes must not change
    * any more: those that wait are not copied.
    *
+   * @param compressed what the flag of the prefix says
    * @returns whether it left at once; otherwise `stream.onSent` is called when it has
    */
-  sendMessage(stream: Http2Stream, message: Uint8Array, end_stream: boolean): boolean {
+  sendMessage(
+    stream: Http2Stream,
+    message: Uint8Array,
+    end_stream: boolean,
+    compressed = false,
+  ): boolean {
     const total = message.length + MESSAGE_PREFIX_BYTES;
     if (
       total <= this.window && total <= stream.send_window && total <= this.#peer.frame_bytes &&
@@ -109,12 +115,13 @@ export class Sender {
       const bytes = this.#output.bytes;
       const flags = end_stream ? Flag.END_STREAM : 0;
       putFrameHeader(bytes, offset, total, FrameType.DATA, flags, stream.id);
-      bytes[offset + FRAME_HEADER_BYTES] = 0;
+      bytes[offset + FRAME_HEADER_BYTES] = compressed ? 1 : 0;
       putUint32(bytes, offset + FRAME_HEADER_BYTES + 1, message.length);
       bytes.set(message, offset + FRAME_HEADER_BYTES + MESSAGE_PREFIX_BYTES);
       if (end_stream) this.#ended(stream);
       return true;
     }
+    stream.pending_compressed = compressed;
     this.#wait(stream, message, -MESSAGE_PREFIX_BYTES);
     if (end_stream) stream.after_pending = "end_stream";
     this.#ready.add(stream);
@@ -248,7 +255,7 @@ export class Sender {
     stream.sent_bytes += count;
     this.frames_sent = (this.frames_sent + 1) | 0;
     if (last || count >= 1024) this.#window_updates.earn(2);
-    this.#putData(stream.id, flags, pending, stream.pending_offset, end);
+    this.#putData(stream, flags, pending, end);
     if (!last) {
       stream.pending_offset = end;
       if (stream.send_window > 0) this.#ready.add(stream);
@@ -264,15 +271,17 @@ export class Sender {
   }
 
   /** Appends a DATA frame; positions below zero are those of the prefix. */
-  #putData(stream_id: number, flags: number, message: Uint8Array, from: number, to: number): void {
+  #putData(stream: Http2Stream, flags: number, message: Uint8Array, to: number): void {
+    const from = stream.pending_offset;
     const count = to - from;
     const offset = this.#output.reserve(FRAME_HEADER_BYTES + count);
     const { bytes } = this.#output;
-    putFrameHeader(bytes, offset, count, FrameType.DATA, flags, stream_id);
+    putFrameHeader(bytes, offset, count, FrameType.DATA, flags, stream.id);
     const origin = offset + FRAME_HEADER_BYTES - from;
     for (let position = from; position < Math.min(to, 0); position++) {
-      const shift = -8 * (position + 1); // The last four of five are the length, the first is 0.
-      bytes[origin + position] = shift > 24 ? 0 : message.length >>> shift;
+      const shift = -8 * (position + 1); // The last four of five are the length, the first the flag.
+      const flag = stream.pending_compressed ? 1 : 0;
+      bytes[origin + position] = shift > 24 ? flag : message.length >>> shift;
     }
     if (to > 0) bytes.set(message.subarray(Math.max(from, 0), to), origin + Math.max(from, 0));
   }

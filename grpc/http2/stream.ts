@@ -37,6 +37,8 @@ export abstract class Http2Stream {
   pending: Uint8Array | undefined;
   /** How much of it has left; negative while some of its prefix has not. */
   pending_offset = 0;
+  /** The prefix of the pending message says that it is compressed. */
+  pending_compressed = false;
   /** What follows {@linkcode pending}: nothing yet, END_STREAM on its last frame, or trailers. */
   after_pending: "nothing" | "end_stream" | Uint8Array = "nothing";
   /** Bytes sent so far; a watcher sees a stall by its standing still. */

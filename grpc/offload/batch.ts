@@ -14,13 +14,16 @@ export const FrameKind = {
   PEER_GONE: 2,
   /** Front: method, connection, milliseconds left or NaN, metadata. */
   OPEN: 3,
-  /** Both: whether it is the sender's last, then one message with its gRPC prefix, or nothing. */
+  /**
+   * Both: one message with its gRPC prefix, or nothing; before it, of a front whether it is the
+   * last, of an origin whether it may be compressed.
+   */
   DATA: 4,
   /** Both: bytes of messages the other side may send beyond those it may already. */
   CREDIT: 5,
   /** Front: why the call has ended at the peer. */
   CANCEL: 6,
-  /** Origin: response metadata. */
+  /** Origin: whether messages may be compressed, response metadata. */
   HEAD: 7,
   /** Origin: code, text, the error's metadata, its details, trailers. Each call gets one, at last. */
   END: 8,

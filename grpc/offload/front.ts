@@ -7,6 +7,7 @@
  */
 
 import { Code } from "../code.ts";
+import type { Compression } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import type { Peer } from "../peer.ts";
 import { ServerCallContext } from "../server/call_context.ts";
@@ -138,6 +139,7 @@ class Front {
       decode: identity,
       encode: identity,
       interceptors: [],
+      compression: "identity", // Until the origin says otherwise, with the headers.
       handle: (input, context) => this.#relay(index, kind, input, context),
     };
   }
@@ -210,17 +212,17 @@ class Front {
       if (call === undefined) throw new BatchError("the origin speaks of a call that has ended");
       switch (kind) {
         case FrameKind.DATA: {
-          reader.u8();
+          const compression = compressionOf(reader);
           const length = reader.u32();
           const start = reader.span(length);
-          call.onData(reader.bytes.subarray(start + 5, start + length));
+          call.onData(reader.bytes.subarray(start + 5, start + length), compression);
           break;
         }
         case FrameKind.CREDIT:
           call.onCredit(reader.u32());
           break;
         case FrameKind.HEAD:
-          call.onHead(reader.fields());
+          call.onHead(compressionOf(reader), reader.fields());
           break;
         case FrameKind.END:
           call.onEnd(reader);
@@ -230,4 +232,9 @@ class Front {
       }
     }
   }
+}
+
+/** How the origin wants what follows to travel to the peer. */
+function compressionOf(reader: BatchReader): Compression {
+  return reader.u8() === 1 ? "gzip" : "identity";
 }

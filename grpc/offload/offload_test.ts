@@ -2,7 +2,8 @@
  * Calls through a front on a thread of its own, held against the same calls without one.
  */
 import assert from "node:assert/strict";
-import { create } from "@bufbuild/protobuf";
+import { gzipSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { type CallContext, Channel, type ChannelOptions, Code, createClient } from "../mod.ts";
 import {
   GrpcError,
@@ -207,6 +208,56 @@ Deno.test("the same calls through a front have the same answers, metadata, trail
     await server.shutdown();
   }
   assert.equal(said[0]?.length, 33);
+  assert.deepEqual(said[1], said[0]);
+});
+
+Deno.test("compression through a front is what it is without one, message by message", async () => {
+  const large = "large ".repeat(1000);
+  const handlers: Handlers = {
+    unary: (request) => request,
+    expand: async function* (_request, context) {
+      for (const compression of ["gzip", "identity", "gzip"] as const) {
+        context.compression = compression;
+        yield await Promise.resolve(message(0, large));
+      }
+    },
+    converse: async function* (_requests, context) {
+      context.compression = "identity";
+      yield await Promise.resolve(message(0, large));
+    },
+  };
+  const body = prefixed(gzipSync(toBinary(EchoMessageSchema, message(0, large))), 1);
+  const said: unknown[][] = [];
+  for (const fronts of [0, 1]) {
+    const { server, target } = await serve(fronts, handlers, { compression: "gzip" });
+    const client = await RawPeer.open(Number(target.split(":").at(-1)));
+    const seen: unknown[] = [];
+    for (const [index, method] of ["Unary", "Expand", "Converse"].entries()) {
+      const id = 2 * index + 1;
+      const fields = requestFields({
+        ":path": `/grpc.test.v1.Echo/${method}`,
+        "grpc-encoding": "gzip",
+        "grpc-accept-encoding": "gzip",
+      });
+      await client.send(
+        client.headers(id, Flag.END_HEADERS, fields),
+        frame(FrameType.DATA, Flag.END_STREAM, id, body),
+      );
+      const { "grpc-encoding": encoding, "grpc-status": status } = await client.response(id);
+      const flags = client.frames.filter((each) =>
+        each.type === FrameType.DATA && each.stream_id === id
+      ).map((each) => each.payload[0]);
+      seen.push([method, encoding, status, ...flags]);
+    }
+    said.push(seen);
+    client.close();
+    await server.shutdown();
+  }
+  assert.deepEqual(said[0], [
+    ["Unary", "gzip", "0", 1],
+    ["Expand", "gzip", "0", 1, 0, 1],
+    ["Converse", undefined, "0", 0],
+  ]);
   assert.deepEqual(said[1], said[0]);
 });
 

@@ -176,6 +176,8 @@ export class Origin {
       kind: "call",
       route,
       timeout_ms: Number.isNaN(left_ms) ? undefined : left_ms,
+      encoding: "identity",
+      accepts: "unnamed",
       fields,
       content_length: undefined,
     });

@@ -48,7 +48,7 @@ export class OriginPeer implements CallOwner {
   #sendMessage(call: RespondingCall, bytes: Uint8Array): boolean {
     const frames = this.#origin.frames();
     frames.frame(FrameKind.DATA, call.id);
-    frames.u8(0);
+    frames.u8(call.compression === "gzip" ? 1 : 0);
     frames.message(bytes);
     call.send_window -= bytes.length + 5;
     return call.send_window > 0;
@@ -62,6 +62,7 @@ export class OriginPeer implements CallOwner {
   sendHeaders(call: RespondingCall, metadata: Metadata | undefined): void {
     const frames = this.#origin.frames();
     frames.frame(FrameKind.HEAD, call.id);
+    frames.u8(call.compression === "gzip" ? 1 : 0);
     frames.fields(metadata?.fields ?? []);
   }
 
@@ -71,6 +72,11 @@ export class OriginPeer implements CallOwner {
 
   sendError(call: RespondingCall, error: GrpcError, trailers: Metadata | undefined): void {
     this.#origin.end(call.id, error, trailers);
+  }
+
+  /** Fronts decompress: what they hand on names no encoding. */
+  decompress(): "corrupt" {
+    return "corrupt";
   }
 
   giveCredit(call: ServerCall, bytes: number): void {

@@ -9,6 +9,7 @@
  */
 
 import { Code } from "../code.ts";
+import type { Compression } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { Metadata } from "../metadata.ts";
 import { MESSAGE_PREFIX_BYTES } from "../http2/sender.ts";
@@ -42,6 +43,8 @@ export class RelayedCall {
   readonly #host: RelayHost;
   readonly #context: ServerCallContext;
   readonly #responses: Uint8Array[] = [];
+  /** How each of them is to travel. */
+  readonly #compressions: Compression[] = [];
   #request_credit = STREAM_CREDIT_BYTES;
   #consumed_bytes = 0;
   #ending: Ending | undefined;
@@ -57,8 +60,9 @@ export class RelayedCall {
 
   // What the origin says
 
-  onData(message: Uint8Array): void {
+  onData(message: Uint8Array, compression: Compression): void {
     this.#responses.push(message);
+    this.#compressions.push(compression);
     this.#wakeReader?.();
   }
 
@@ -67,7 +71,8 @@ export class RelayedCall {
     if (this.#request_credit > 0) this.#wakeWriter?.();
   }
 
-  onHead(fields: readonly string[]): void {
+  onHead(compression: Compression, fields: readonly string[]): void {
+    this.#context.compression = compression;
     if (fields.length > 0) this.#context.adoptHeaders(Metadata.fromFields(fields));
     try {
       this.#context.sendHeaders();
@@ -99,7 +104,7 @@ export class RelayedCall {
   /** The one response of a unary or client-streaming call. */
   async response(): Promise<Uint8Array> {
     while (this.#ending === undefined) await this.#somethingNew();
-    const [response] = this.#responses;
+    const response = this.#nextResponse();
     if (this.#ending.error !== undefined) throw this.#ending.error;
     if (response === undefined) throw new GrpcError("internal error", Code.INTERNAL);
     return response;
@@ -109,7 +114,7 @@ export class RelayedCall {
   async *responses(): AsyncGenerator<Uint8Array> {
     try {
       for (;;) {
-        const response = this.#responses.shift();
+        const response = this.#nextResponse();
         if (response !== undefined) {
           yield response;
           this.#consumed(response.length + MESSAGE_PREFIX_BYTES);
@@ -150,6 +155,11 @@ export class RelayedCall {
     frames.u8(last ? 1 : 0);
     if (message === undefined) frames.u32(0);
     else frames.message(message);
+  }
+
+  #nextResponse(): Uint8Array | undefined {
+    this.#context.compression = this.#compressions.shift() ?? this.#context.compression;
+    return this.#responses.shift();
   }
 
   #cancel(reason: GrpcError): void {

@@ -32,7 +32,8 @@ export class ServerCall extends RespondingCall implements Timed {
   #received_bytes = 0;
   #awaited_since_ms: number | undefined;
   #gate: "open" | "waiting" = "open";
-  #message: Uint8Array | undefined;
+  /** The one request, complete: here, or still in the body. */
+  #message: Uint8Array | "in_body" | undefined;
 
   /** Whether the only request message is still awaited, or one of several has begun. */
   get awaitingRequest(): boolean {
@@ -126,15 +127,16 @@ export class ServerCall extends RespondingCall implements Timed {
   #bodyOf(): RequestBody {
     return this.#body ??= new RequestBody(
       this.owner,
+      this.head.encoding,
       (bytes) => this.owner.giveCredit(this, bytes),
     );
   }
 
   /** END_STREAM of a request that is one message. */
   #onRequestEnd(): void {
-    const taken = this.#bodyOf().takeSingle();
-    if (!(taken instanceof Uint8Array)) return this.refuse(taken);
-    this.#message = taken;
+    const problem = this.#bodyOf().checkSingle();
+    if (problem !== undefined) return this.refuse(problem);
+    this.#message = "in_body";
     if (this.#gate === "open") this.#runSingle();
   }
 
@@ -192,13 +194,15 @@ export class ServerCall extends RespondingCall implements Timed {
   }
 
   #runSingle(): void {
-    const bytes = this.#message;
+    const message = this.#message;
     this.#message = undefined;
-    this.#body?.release();
-    if (bytes === undefined || this.ended) return;
+    if (message === undefined || this.ended) return;
     if (this.deadline_ms !== undefined && this.deadline_ms <= Date.now()) {
       return this.onDeadline();
     }
+    // Decompressed no earlier than it is used: until then it takes no more room than it came in.
+    const bytes = message === "in_body" ? this.#bodyOf().takeSingle() : message;
+    if (!(bytes instanceof Uint8Array)) return this.refuse(bytes);
     const decoded = this.#decode(bytes);
     if (!decoded.ok) return;
     if (this.route.kind === "server_streaming") this.#runStreaming(decoded.message);
@@ -270,6 +274,7 @@ export class ServerCall extends RespondingCall implements Timed {
     this.ended = true;
     this.owner.deadlines.remove(this);
     this.#body?.release();
+    if (!this.handler_running) this.#body?.releaseMessage();
     this.#message = undefined;
     if (abort_reason !== undefined) this.abort(abort_reason);
     this.#requests?.wake();
@@ -284,6 +289,7 @@ export class ServerCall extends RespondingCall implements Timed {
 
   #handlerSettled(): void {
     this.handler_running = false;
+    if (this.ended) this.#body?.releaseMessage();
     this.owner.onHandlerSettled(this);
   }
 }

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { Compression } from "../compression.ts";
 import type { GrpcError } from "../grpc_error.ts";
 import { Http2Stream } from "../http2/stream.ts";
 import { Metadata } from "../metadata.ts";
@@ -20,6 +21,7 @@ export type CallHead = Extract<RequestHead, { kind: "call" }>;
 export abstract class ServerCallContext extends Http2Stream implements CallContext {
   readonly deadline_ms: number | undefined;
   readonly peer: Peer;
+  compression: Compression;
   protected readonly head: CallHead;
   protected readonly route: Route;
   /** Why the call ended before its handler did; undefined while it runs or when it ended well. */
@@ -36,6 +38,7 @@ export abstract class ServerCallContext extends Http2Stream implements CallConte
     this.head = head;
     this.route = head.route;
     this.peer = peer;
+    this.compression = head.route.compression;
     this.deadline_ms = head.timeout_ms === undefined ? undefined : Date.now() + head.timeout_ms;
   }
 

@@ -13,6 +13,7 @@ import type { Metadata } from "../metadata.ts";
 import type { Peer } from "../peer.ts";
 import type { ServerCall } from "./call.ts";
 import type { RequestBuffers } from "./request_body.ts";
+import type { ResponseEncoding } from "./response.ts";
 import type { RespondingCall } from "./responding_call.ts";
 
 /**
@@ -28,14 +29,26 @@ export interface CallOwner extends RequestBuffers {
   readonly peer: { readonly initial_window_bytes: number; readonly header_list_bytes: number };
   readonly sender: {
     /** Sends one message; false when it waits, and `call.onSent` is called when it has left. */
-    sendMessage(call: RespondingCall, bytes: Uint8Array, end_stream: boolean): boolean;
+    sendMessage(
+      call: RespondingCall,
+      bytes: Uint8Array,
+      end_stream: boolean,
+      compressed: boolean,
+    ): boolean;
     /** Drops what the call still had to send. */
     forget(call: RespondingCall): void;
   };
   /** Whether so many bytes more may wait for the peer. */
   hasRoom(bytes: number): boolean;
-  /** Sends the response's headers, before any message; not called for a response that has none. */
-  sendHeaders(call: RespondingCall, metadata: Metadata | undefined): void;
+  /**
+   * Sends the response's headers, before any message; not called for a response that has none.
+   * Messages are compressed only after `gzip` was said, which only requests that accept it cause.
+   */
+  sendHeaders(
+    call: RespondingCall,
+    metadata: Metadata | undefined,
+    encoding: ResponseEncoding,
+  ): void;
   /** Ends the response with OK; headers were sent. */
   sendOk(call: RespondingCall, trailers: Metadata | undefined): void;
   /** Ends the response with an error; `only` when no headers were sent. */

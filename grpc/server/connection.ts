@@ -9,6 +9,7 @@ import type { Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
 import type { Deadlines } from "../deadlines.ts";
 import { GrpcError } from "../grpc_error.ts";
+import { ACCEPTED_ENCODINGS, type DecompressionProblem, Decompressor } from "../compression.ts";
 import { encodeBlock } from "../hpack/encoder.ts";
 import { ConnectionError } from "../http2/connection_error.ts";
 import { Http2Connection } from "../http2/connection.ts";
@@ -33,6 +34,7 @@ import {
   okTrailers,
   PLAIN_BODY,
   plainHeaders,
+  type ResponseEncoding,
   responseHeaders,
   type StatusLimits,
 } from "./response.ts";
@@ -84,6 +86,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   /** What the last GOAWAY named: later streams are not begun, and no later GOAWAY may name more. */
   #final_stream_id: number | undefined;
   #buffered_bytes = 0;
+  #decompressor: Decompressor | undefined;
   #draining: Draining = "no";
   #announced_ms: number | undefined;
   #drain_text = "";
@@ -220,7 +223,10 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
     const error = new GrpcError(head.text, head.code);
     let block = errorTrailers(error, undefined, true, this.#statusLimits());
     if (head.accept_encoding) {
-      block = Uint8Array.from([...block, ...encodeBlock(["grpc-accept-encoding", "identity"])]);
+      block = Uint8Array.from([
+        ...block,
+        ...encodeBlock(["grpc-accept-encoding", ACCEPTED_ENCODINGS]),
+      ]);
     }
     this.sender.sendHeaders(stream, block, true);
   }
@@ -255,8 +261,12 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
 
   // What calls need
 
-  sendHeaders(call: ServerCall, metadata: Metadata | undefined): void {
-    this.sender.sendHeaders(call, responseHeaders(metadata), false);
+  sendHeaders(
+    call: ServerCall,
+    metadata: Metadata | undefined,
+    encoding: ResponseEncoding,
+  ): void {
+    this.sender.sendHeaders(call, responseHeaders(metadata, encoding), false);
   }
 
   sendOk(call: ServerCall, trailers: Metadata | undefined): void {
@@ -283,6 +293,13 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
   hasRoom(bytes: number): boolean {
     return this.sender.pendingBytes + bytes <= this.bounds.connection_pending_bytes &&
       this.#share.counters.pending_bytes + bytes <= this.bounds.server_pending_bytes;
+  }
+
+  decompress(compressed: Uint8Array): Uint8Array<ArrayBuffer> | DecompressionProblem {
+    this.#decompressor ??= new Decompressor(this.bounds, () => {
+      this.fail(calm("decompression", "decompressing messages costs too much"));
+    });
+    return this.#decompressor.decompress(compressed);
   }
 
   takeBuffer(bytes: number): boolean {

@@ -87,7 +87,9 @@ Deno.test("a request that arrives just when the socket breaks leaves no call beh
   };
   const counters = new ServerCounters();
   const routes = new Map(
-    routesOf(Echo, ECHO_HANDLERS, [], {}).map((route) => [route.path, route]),
+    routesOf(Echo, ECHO_HANDLERS, { interceptors: [], compression: "identity" }, {}).map((
+      route,
+    ) => [route.path, route]),
   );
   const deadlines = new Deadlines();
   const share = { bounds: SERVER_BOUNDS, routes, counters, deadlines, emit: undefined };

@@ -88,9 +88,9 @@ const REFUSED: readonly (readonly [string, string[], Record<string, string>])[] 
   ["an unknown timeout", requestFields({ "grpc-timeout": "1x" }), { "grpc-status": "3" }],
   ["a long timeout", requestFields({ "grpc-timeout": "123456789S" }), { "grpc-status": "3" }],
   ["binary metadata that is not base64", requestFields({ "x-bin": "!" }), { "grpc-status": "3" }],
-  ["gzip", requestFields({ "grpc-encoding": "gzip" }), {
+  ["an unknown message encoding", requestFields({ "grpc-encoding": "snappy" }), {
     "grpc-status": "12",
-    "grpc-accept-encoding": "identity",
+    "grpc-accept-encoding": "identity,gzip",
   }],
 ];
 for (const [what, fields, expected] of REFUSED) {
@@ -172,7 +172,7 @@ const BODIES: readonly (readonly [string, Uint8Array, string])[] = [
   ["two messages", concat(prefixed([]), prefixed([])), "12"],
   ["half a prefix", Uint8Array.of(0, 0, 0), "13"],
   ["half a message", Uint8Array.of(0, 0, 0, 0, 5, 1, 2), "13"],
-  ["a compressed message", prefixed([1, 2, 3], 1), "13"],
+  ["a compressed message without an encoding", prefixed([1, 2, 3], 1), "13"],
   ["an unknown flag", prefixed([1, 2, 3], 7), "13"],
   ["a message that is not protobuf", prefixed([0xff, 0xff]), "13"],
   ["text that is not UTF-8", prefixed([0x0a, 1, 0xff]), "13"],

@@ -7,6 +7,11 @@
 
 import type { Bounds, Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
+import {
+  type Compression,
+  type DecompressionProblem,
+  decompressionStatus,
+} from "../compression.ts";
 import { MESSAGE_PREFIX_BYTES } from "../http2/sender.ts";
 import { MessageReader } from "../message_framing.ts";
 import type { MessageSlab } from "../message_slab.ts";
@@ -26,6 +31,8 @@ export interface RequestBuffers {
   /** Asks for room for received bytes; false when the buffers are full. */
   takeBuffer(bytes: number): boolean;
   releaseBuffer(bytes: number): void;
+  /** Decompresses a message, at its sender's cost. */
+  decompress(compressed: Uint8Array): Uint8Array<ArrayBuffer> | DecompressionProblem;
 }
 
 const BUFFERS_FULL: RequestProblem = {
@@ -43,6 +50,14 @@ const MANY_MESSAGES = framing(
   "the request has more than one message: exactly one is expected",
 );
 
+/** As what a message that cannot be decompressed is counted. */
+const PROBLEM_REFUSALS: Readonly<Record<DecompressionProblem, Refusal>> = {
+  too_long: "message_bytes",
+  corrupt: "compression",
+  busy: "decompression",
+  exhausted: "decompression",
+};
+
 function framing(code: Code, text: string): RequestProblem {
   return { refusal: "message_framing", code, text };
 }
@@ -54,12 +69,19 @@ export class RequestBody {
   readonly #reader: MessageReader;
   #accounted_bytes = 0;
   #withheld_bytes = 0;
+  /** Size of the last message, when it was decompressed: its handler may hold it. */
+  #decompressed_bytes = 0;
 
   /** @param giveCredit lets the peer send so many bytes more */
-  constructor(buffers: RequestBuffers, giveCredit: (bytes: number) => void) {
+  constructor(
+    buffers: RequestBuffers,
+    encoding: Compression,
+    giveCredit: (bytes: number) => void,
+  ) {
     this.#buffers = buffers;
     this.#giveCredit = giveCredit;
     this.#reader = new MessageReader(buffers.bounds.receive_message_bytes, buffers.slab);
+    this.#reader.encoding = encoding;
   }
 
   /** Buffers data of a request that is one message, whose bytes may keep coming. */
@@ -85,24 +107,32 @@ export class RequestBody {
     return undefined;
   }
 
-  /** The one message of a request that has ended; its buffer is kept until {@linkcode release}. */
-  takeSingle(): Uint8Array | RequestProblem {
+  /** Why a request that has ended is not exactly one message, if it is not. */
+  checkSingle(): RequestProblem | undefined {
     const head = this.#reader.head();
     if (head === "empty") return NO_MESSAGE;
     if (head === "partial") return CUT_SHORT;
-    if (head !== "message") return this.#unsound() ?? CUT_SHORT;
+    if (head !== "message") return this.#unsound();
+    return this.#reader.bufferedBytes > this.#reader.headBytes ? MANY_MESSAGES : undefined;
+  }
+
+  /** The one message of a request, after {@linkcode checkSingle}; gives its buffer back. */
+  takeSingle(): Uint8Array | RequestProblem {
+    const compressed = this.#reader.headCompressed;
     const message = this.#reader.take();
-    return this.#reader.bufferedBytes > 0 ? MANY_MESSAGES : message;
+    this.release();
+    return compressed ? this.#decompress(message) : message;
   }
 
   /** The next message of a streamed request, `end` after its last, or `wait`. */
   next(request_ended: boolean): Uint8Array | RequestProblem | "end" | "wait" {
     const head = this.#reader.head();
     if (head === "message") {
+      const compressed = this.#reader.headCompressed;
       const message = this.#reader.take();
       this.#account(this.#reader.bufferedBytes);
       this.#releaseWindow();
-      return message;
+      return compressed ? this.#decompress(message) : message;
     }
     if (head === "empty") return request_ended ? "end" : "wait";
     if (head !== "partial") return this.#unsound() ?? CUT_SHORT;
@@ -118,6 +148,29 @@ export class RequestBody {
   release(): void {
     this.#account(0);
     this.#reader.clear();
+  }
+
+  /** Gives back the room of a decompressed message: no handler holds it any more. */
+  releaseMessage(): void {
+    this.#buffers.releaseBuffer(this.#decompressed_bytes);
+    this.#decompressed_bytes = 0;
+  }
+
+  /**
+   * A few bytes may have become a message a thousand times their size, which a handler holds while
+   * it waits: so it takes the place of received bytes until then.
+   */
+  #decompress(compressed: Uint8Array): Uint8Array | RequestProblem {
+    this.releaseMessage();
+    const message = this.#buffers.decompress(compressed);
+    if (typeof message === "string") {
+      const { receive_message_bytes } = this.#buffers.bounds;
+      const refusal = PROBLEM_REFUSALS[message];
+      return { refusal, ...decompressionStatus(message, receive_message_bytes) };
+    }
+    if (!this.#buffers.takeBuffer(message.length)) return BUFFERS_FULL;
+    this.#decompressed_bytes = message.length;
+    return message;
   }
 
   #receive(bytes: Uint8Array, start: number, end: number): RequestProblem | undefined {
@@ -147,7 +200,7 @@ export class RequestBody {
           // Of the caller's making, not of ours to implement (gRPC, "Compression").
           refusal: "compression",
           code: Code.INTERNAL,
-          text: "a compressed message without a message encoding",
+          text: "a compressed message, but the request names no encoding",
         };
       case "too_long": {
         const limit = this.#buffers.bounds.receive_message_bytes;

@@ -7,6 +7,7 @@
 
 import type { Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
+import { acceptsGzip, type Compression, isCompression } from "../compression.ts";
 import { isAllowedField, isAllowedValue } from "../http2/field_rules.ts";
 import { customFields } from "../metadata.ts";
 import { parseTimeout } from "../timeout.ts";
@@ -18,6 +19,10 @@ export type RequestHead =
     readonly kind: "call";
     readonly route: Route;
     readonly timeout_ms: number | undefined;
+    /** How the request's messages are compressed, those that are. */
+    readonly encoding: Compression;
+    /** What the client says it reads; `unnamed` when it says nothing of encodings at all. */
+    readonly accepts: Compression | "unnamed";
     /** Custom metadata, flat. */
     readonly fields: readonly string[];
     readonly content_length: number | undefined;
@@ -78,7 +83,8 @@ export function parseRequestHead(
   if (regular_from === undefined) return MALFORMED;
   let content_type = "";
   let timeout: string | undefined;
-  let encoding = "identity";
+  let encoding: string | undefined;
+  let accept_encoding: string | undefined;
   let content_length: number | undefined;
   for (let index = regular_from; index < fields.length; index += 2) {
     const name = fields[index] ?? "";
@@ -87,6 +93,7 @@ export function parseRequestHead(
     if (name === "content-type") content_type = value;
     else if (name === "grpc-timeout") timeout = value;
     else if (name === "grpc-encoding") encoding = value;
+    else if (name === "grpc-accept-encoding") accept_encoding = value;
     else if (name === "content-length") {
       if (!CONTENT_LENGTH.test(value)) return MALFORMED;
       content_length = Number(value);
@@ -99,7 +106,13 @@ export function parseRequestHead(
   if (!CONTENT_TYPE.test(content_type)) {
     return { kind: "http", status: "415", refusal: "content_type", with_body, content_length };
   }
-  const request = { path: pseudo.path ?? "", timeout: readTimeout(timeout), encoding, fields };
+  const request = {
+    path: pseudo.path ?? "",
+    timeout: readTimeout(timeout),
+    encoding,
+    accept_encoding,
+    fields,
+  };
   return judgeCall(request, routes, content_length);
 }
 
@@ -118,15 +131,17 @@ export function readTimeout(value: string | undefined): Timeout {
 export interface CallRequest {
   readonly path: string;
   readonly timeout: Timeout;
-  /** Message encoding, `identity` when none is named. */
-  readonly encoding: string;
+  /** Message encoding; undefined when none is named. */
+  readonly encoding: string | undefined;
+  /** Message encodings the client reads, as `grpc-accept-encoding` lists them. */
+  readonly accept_encoding: string | undefined;
   /** The whole header list, flat. */
   readonly fields: readonly string[];
 }
 
 /** Judges a request for a method once its protocol is known. */
 export function judgeCall(
-  { path, timeout, encoding, fields }: CallRequest,
+  { path, timeout, encoding: named_encoding, accept_encoding, fields }: CallRequest,
   routes: ReadonlyMap<string, Route>,
   content_length?: number,
 ): RequestHead & { kind: "call" | "status" } {
@@ -134,8 +149,10 @@ export function judgeCall(
   if (route === undefined) {
     return status(path, Code.UNIMPLEMENTED, "unknown method: no service has it", "unknown_method");
   }
-  if (encoding !== "identity") {
-    const text = "message encoding is not supported: send `identity`";
+  const encoding = named_encoding ?? "identity";
+  if (!isCompression(encoding)) {
+    const text = `message encoding \`${encoding.slice(0, 32)}\` is not supported: ` +
+      "send `identity` or `gzip`";
     return { ...status(path, Code.UNIMPLEMENTED, text, "compression"), accept_encoding: true };
   }
   if (timeout !== undefined && "problem" in timeout) {
@@ -146,7 +163,17 @@ export function judgeCall(
     const text = `metadata \`${custom.name.slice(0, 64)}\` is not base64`;
     return status(path, Code.INVALID_ARGUMENT, text, "malformed_request");
   }
-  return { kind: "call", route, timeout_ms: timeout?.ms, fields: custom.fields, content_length };
+  const gzip = accept_encoding !== undefined && acceptsGzip(accept_encoding);
+  const unnamed = named_encoding === undefined && accept_encoding === undefined;
+  return {
+    kind: "call",
+    route,
+    timeout_ms: timeout?.ms,
+    encoding,
+    accepts: unnamed ? "unnamed" : gzip ? "gzip" : "identity",
+    fields: custom.fields,
+    content_length,
+  };
 }
 
 function status(path: string, code: Code, text: string, refusal: Refusal): RequestHead & {

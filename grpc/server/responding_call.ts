@@ -6,6 +6,7 @@
  */
 
 import { Code } from "../code.ts";
+import { compress, CompressedMessage } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import type { Metadata } from "../metadata.ts";
 import { type CallHead, ServerCallContext } from "./call_context.ts";
@@ -19,6 +20,8 @@ export abstract class RespondingCall extends ServerCallContext {
   /** The call has its status. */
   protected ended = false;
   #headers_sent = false;
+  /** The headers said that messages may be compressed. */
+  #may_compress = false;
   #wakeSender: (() => void) | undefined;
 
   constructor(owner: CallOwner, id: number, head: CallHead) {
@@ -57,7 +60,7 @@ export abstract class RespondingCall extends ServerCallContext {
     try {
       const bytes = this.#encode(message);
       this.#sendHeaders();
-      this.owner.sender.sendMessage(this, bytes, false);
+      this.#sendMessage(bytes);
     } catch (reason) {
       return this.fail(reason);
     }
@@ -68,10 +71,21 @@ export abstract class RespondingCall extends ServerCallContext {
   protected send(message: unknown): Promise<void> | undefined {
     const bytes = this.#encode(message);
     this.#sendHeaders();
-    if (this.owner.sender.sendMessage(this, bytes, false)) return undefined;
+    if (this.#sendMessage(bytes)) return undefined;
     return new Promise((resolve) => {
       this.#wakeSender = resolve;
     });
+  }
+
+  /** Sends a message after the headers; false when it waits. */
+  #sendMessage(bytes: Uint8Array): boolean {
+    if (this.#may_compress && this.compression === "gzip") {
+      const message = compress(bytes, this.owner.bounds.compression_min_bytes);
+      if (message instanceof CompressedMessage) {
+        return this.owner.sender.sendMessage(this, message.bytes, false, true);
+      }
+    }
+    return this.owner.sender.sendMessage(this, bytes, false, false);
   }
 
   sendHeaders(): void {
@@ -82,7 +96,10 @@ export abstract class RespondingCall extends ServerCallContext {
     if (this.#headers_sent) return;
     this.#checkMetadata(this.own_headers);
     this.#headers_sent = true;
-    this.owner.sendHeaders(this, this.own_headers);
+    const { accepts } = this.head;
+    this.#may_compress = this.compression === "gzip" && accepts === "gzip";
+    const encoding = accepts === "gzip" && !this.#may_compress ? "identity" : accepts;
+    this.owner.sendHeaders(this, this.own_headers, encoding);
   }
 
   #checkMetadata(metadata: Metadata | undefined): void {

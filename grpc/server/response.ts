@@ -6,6 +6,7 @@
  */
 
 import { Code } from "../code.ts";
+import { ACCEPTED_ENCODINGS } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { encodeBlock, listBytes } from "../hpack/encoder.ts";
 import type { Metadata } from "../metadata.ts";
@@ -14,8 +15,27 @@ import { encodeStatusMessage } from "../status_message.ts";
 
 const HEAD_FIELDS: readonly string[] = [":status", "200", "content-type", "application/grpc"];
 
+/** What response headers say of encodings; only clients that speak of them hear of ours. */
+export type ResponseEncoding =
+  /** Nothing. */
+  | "unnamed"
+  /** Which encodings we read. */
+  | "identity"
+  /** The same, and that messages of the response may be compressed. */
+  | "gzip";
+
+const ENCODING_FIELDS: Readonly<Record<ResponseEncoding, readonly string[]>> = {
+  unnamed: [],
+  identity: ["grpc-accept-encoding", ACCEPTED_ENCODINGS],
+  gzip: ["grpc-accept-encoding", ACCEPTED_ENCODINGS, "grpc-encoding", "gzip"],
+};
+
 /** Response headers without custom metadata. */
-export const RESPONSE_HEADERS: Uint8Array = encodeBlock(HEAD_FIELDS);
+const RESPONSE_HEADERS: Readonly<Record<ResponseEncoding, Uint8Array>> = {
+  unnamed: encodeBlock(HEAD_FIELDS),
+  identity: encodeBlock([...HEAD_FIELDS, ...ENCODING_FIELDS.identity]),
+  gzip: encodeBlock([...HEAD_FIELDS, ...ENCODING_FIELDS.gzip]),
+};
 /** Trailers of a call that went well, without custom metadata. */
 export const OK_TRAILERS: Uint8Array = encodeBlock(["grpc-status", "0"]);
 
@@ -34,10 +54,13 @@ export function plainHeaders(status: "405" | "415", with_body: boolean): Uint8Ar
   return encodeBlock(fields);
 }
 
-/** Response headers with custom metadata. */
-export function responseHeaders(metadata: Metadata | undefined): Uint8Array {
-  if (metadata === undefined || metadata.size === 0) return RESPONSE_HEADERS;
-  return encodeBlock([...HEAD_FIELDS, ...metadata.fields]);
+/** Response headers, with custom metadata if there is any. */
+export function responseHeaders(
+  metadata: Metadata | undefined,
+  encoding: ResponseEncoding,
+): Uint8Array {
+  if (metadata === undefined || metadata.size === 0) return RESPONSE_HEADERS[encoding];
+  return encodeBlock([...HEAD_FIELDS, ...ENCODING_FIELDS[encoding], ...metadata.fields]);
 }
 
 /** Trailers of a call that went well, with custom metadata. */
@@ -104,7 +127,7 @@ export function errorTrailerFields(
 }
 
 /** What goes before custom metadata, at most: the head of a response, or an OK status. */
-const BEFORE_METADATA_BYTES = listBytes(HEAD_FIELDS);
+const BEFORE_METADATA_BYTES = listBytes([...HEAD_FIELDS, ...ENCODING_FIELDS.gzip]);
 
 /**
  * Refuses metadata of a handler that no peer would read.

@@ -6,6 +6,7 @@
 
 import { type DescMethod, type DescService, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Message } from "@bufbuild/protobuf";
+import { checkedCompression, type Compression } from "../compression.ts";
 import type { CallContext, Interceptor, ServiceHandlers, ServiceOptions } from "./types.ts";
 
 /** A method as the dispatcher sees it: message types are gone, bytes come and go. */
@@ -21,6 +22,14 @@ export interface Route {
   /** Takes one message or an async iterable of them, by the kind; returns likewise. */
   handle(input: unknown, context: CallContext): unknown;
   readonly interceptors: readonly Interceptor[];
+  /** How response messages travel, until a handler says otherwise. */
+  readonly compression: Compression;
+}
+
+/** What a server's routes have in common where their service says nothing else. */
+export interface RouteDefaults {
+  readonly interceptors: readonly Interceptor[];
+  readonly compression: Compression;
 }
 
 /** `/package.Service/Method`. */
@@ -34,12 +43,13 @@ type AnyCodec = { decode(bytes: Uint8Array): unknown; encode(message: unknown): 
 /**
  * Routes of every method of a service that has a handler.
  *
- * @throws TypeError when a handler or codec names no method of the service
+ * @throws TypeError when a handler or codec names no method of the service, or the compression is
+ * unknown
  */
 export function routesOf<S extends DescService>(
   service: S,
   handlers: Partial<ServiceHandlers<S>>,
-  interceptors: readonly Interceptor[],
+  defaults: RouteDefaults,
   options: ServiceOptions<S>,
 ): Route[] {
   const by_name = handlers as Readonly<Record<string, AnyHandler | undefined>>;
@@ -48,7 +58,8 @@ export function routesOf<S extends DescService>(
     if (service.methods.some((method) => method.localName === name)) continue;
     throw new TypeError(`service \`${service.typeName}\` has no method \`${name}\``);
   }
-  const all = [...interceptors, ...(options.interceptors ?? [])];
+  const compression = checkedCompression(options.compression) ?? defaults.compression;
+  const all = [...defaults.interceptors, ...(options.interceptors ?? [])];
   const routes: Route[] = [];
   for (const method of service.methods) {
     const handler = by_name[method.localName];
@@ -67,6 +78,7 @@ export function routesOf<S extends DescService>(
         : (message) => codec.encode(message),
       handle: (input, context) => handler.call(by_name, input, context),
       interceptors: all,
+      compression,
     });
   }
   return routes;

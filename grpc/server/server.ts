@@ -6,6 +6,7 @@
 
 import type { DescService } from "@bufbuild/protobuf";
 import { type Bounds, type Refusal, SERVER_BOUNDS, withBounds } from "../bounds.ts";
+import { checkedCompression } from "../compression.ts";
 import { Deadlines } from "../deadlines.ts";
 import type { Transport } from "../http2/transport.ts";
 import type { Peer } from "../peer.ts";
@@ -15,15 +16,9 @@ import { type ConnectionShare, ServerConnection } from "./connection.ts";
 import { type Acceptor, bind, type BoundListener, type ListenOptions } from "./listener.ts";
 import { closeGreediest } from "./output_total.ts";
 import { ReadGate } from "./read_gate.ts";
-import { type Route, routesOf } from "./route.ts";
+import { type Route, type RouteDefaults, routesOf } from "./route.ts";
 import { ServerCounters, type ServerStats } from "./stats.ts";
-import type {
-  Interceptor,
-  ServerEvent,
-  ServerOptions,
-  ServiceHandlers,
-  ServiceOptions,
-} from "./types.ts";
+import type { ServerEvent, ServerOptions, ServiceHandlers, ServiceOptions } from "./types.ts";
 
 const GRACE_MS = 10_000;
 
@@ -63,7 +58,7 @@ export class GrpcServer {
   }
 
   readonly #bounds: Bounds;
-  readonly #interceptors: readonly Interceptor[];
+  readonly #defaults: RouteDefaults;
   readonly #emit: ((event: ServerEvent) => void) | undefined;
   readonly #routes = new Map<string, Route>();
   readonly #counters = new ServerCounters();
@@ -78,11 +73,17 @@ export class GrpcServer {
   #shutdown: Promise<void> | undefined;
   #onLastGone: (() => void) | undefined;
 
-  /** @throws RangeError when a bound is not a number of at least 0 */
+  /**
+   * @throws RangeError when a bound is not a number of at least 0
+   * @throws TypeError when the compression is unknown
+   */
   constructor(options: ServerOptions = {}) {
     this.#bounds = withBounds(SERVER_BOUNDS, options.bounds);
     this.#addresses = new AddressCounts(this.#bounds);
-    this.#interceptors = options.interceptors ?? [];
+    this.#defaults = {
+      interceptors: options.interceptors ?? [],
+      compression: checkedCompression(options.compression) ?? "identity",
+    };
     const { onEvent } = options;
     if (onEvent !== undefined) {
       this.#emit = (event) => {
@@ -118,7 +119,7 @@ export class GrpcServer {
     handlers: Partial<ServiceHandlers<S>>,
     options: ServiceOptions<S> = {},
   ): this {
-    for (const route of routesOf(service, handlers, this.#interceptors, options)) {
+    for (const route of routesOf(service, handlers, this.#defaults, options)) {
       if (this.#routes.has(route.path)) {
         throw new TypeError(`method \`${route.path}\` is added twice`);
       }

@@ -1,6 +1,6 @@
 """Serves the echo service with the C-core server; prints its port, serves until stdin closes.
 
-Usage: foreign_server.py [CERT_FILE KEY_FILE CLIENT_CA_FILE]
+Usage: foreign_server.py [gzip | CERT_FILE KEY_FILE CLIENT_CA_FILE]
 """
 
 import sys
@@ -50,8 +50,10 @@ def converse(requests, context):
 
 
 def main():
+    gzip = sys.argv[1:] == ["gzip"]
     server = grpc.server(
         futures.ThreadPoolExecutor(8),
+        compression=grpc.Compression.Gzip if gzip else None,
         options=[("grpc.max_receive_message_length", 16 << 20)],
     )
     handlers = {
@@ -62,7 +64,7 @@ def main():
     }
     generic = grpc.method_handlers_generic_handler("grpc.test.v1.Echo", handlers)
     server.add_generic_rpc_handlers((generic,))
-    if len(sys.argv) > 1:
+    if len(sys.argv) > 2:
         cert, key, ca = (open(path, "rb").read() for path in sys.argv[1:4])
         credentials = grpc.ssl_server_credentials(((key, cert),), ca, True)
         port = server.add_secure_port("127.0.0.1:0", credentials)

@@ -5,6 +5,7 @@
  */
 
 import type { Bounds } from "../bounds.ts";
+import { type DecompressionProblem, Decompressor } from "../compression.ts";
 import type { Deadlines } from "../deadlines.ts";
 import { type Doorway, type DoorwayHost, type GrpcServer, openDoorway } from "../server/server.ts";
 import type { Route } from "../server/route.ts";
@@ -23,6 +24,7 @@ export class WebCalls implements Doorway, ExchangeRoom {
   readonly emit: ((event: ServerEvent) => void) | undefined;
   pending_bytes = 0;
 
+  readonly #decompressor: Decompressor;
   readonly #host: DoorwayHost;
   readonly #open = new Set<WebExchange>();
   #drained: Promise<void> | undefined;
@@ -35,6 +37,7 @@ export class WebCalls implements Doorway, ExchangeRoom {
     this.counters = host.counters;
     this.deadlines = host.deadlines;
     this.emit = host.emit;
+    this.#decompressor = new Decompressor(host.bounds);
   }
 
   /** @throws TypeError when the server is shut down */
@@ -63,6 +66,10 @@ export class WebCalls implements Doorway, ExchangeRoom {
     this.#host.startSweeping();
     exchange.start();
     return exchange.response;
+  }
+
+  decompress(compressed: Uint8Array): Uint8Array<ArrayBuffer> | DecompressionProblem {
+    return this.#decompressor.decompress(compressed);
   }
 
   onClosed(exchange: WebExchange): void {

@@ -7,6 +7,7 @@
 
 import type { Bounds, Refusal } from "../bounds.ts";
 import { Code } from "../code.ts";
+import type { DecompressionProblem } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import type { Deadlines } from "../deadlines.ts";
@@ -28,6 +29,8 @@ import { Stillness } from "./stillness.ts";
 export interface ExchangeRoom extends ServerShare {
   /** Bytes that wait for readers, over all exchanges. */
   pending_bytes: number;
+  /** Decompresses a message, at the cost of all web calls. */
+  decompress(compressed: Uint8Array): Uint8Array<ArrayBuffer> | DecompressionProblem;
   /** The exchange holds nothing any more. */
   onClosed(exchange: WebExchange): void;
 }
@@ -119,6 +122,10 @@ export class WebExchange implements CallOwner {
 
   releaseBuffer(bytes: number): void {
     this.#room.counters.buffered_bytes -= bytes;
+  }
+
+  decompress(compressed: Uint8Array): Uint8Array<ArrayBuffer> | DecompressionProblem {
+    return this.#room.decompress(compressed);
   }
 
   // The response

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
 import { create } from "@bufbuild/protobuf";
 import { AnySchema } from "@bufbuild/protobuf/wkt";
 import { Code, createWebHandler, GrpcError, GrpcServer } from "../mod.ts";
@@ -323,4 +324,44 @@ Deno.test("a unary response longer than 64 KiB arrives whole and with its length
   const bytes = await response.bytes();
   assert.equal(response.headers.get("content-length"), String(bytes.length));
   assert.deepEqual(bytes, echoBytes(create(EchoMessageSchema, { payload })));
+});
+
+Deno.test("compressed requests are read in every protocol, within the same bounds", async () => {
+  await using test = startWeb({
+    bounds: {
+      receive_message_bytes: 1000,
+      decompression_burst_bytes: 64 * 1024,
+      decompression_bytes_per_second: 0,
+    },
+  });
+  const message = echoBytes({ text: "text ".repeat(50) });
+  const whole = Uint8Array.from(gzipSync(message));
+  const send = (kind: "bare" | "web" | "stream", bytes: Uint8Array<ArrayBuffer>) => {
+    if (kind === "bare") {
+      return test.post("Unary", "application/proto", bytes, { "content-encoding": "gzip" });
+    }
+    const body = envelope(1, bytes);
+    return kind === "web"
+      ? test.post("Unary", "application/grpc-web", body, { "grpc-encoding": "gzip" })
+      : test.post("Converse", "application/connect+proto", body, {
+        "connect-content-encoding": "gzip",
+      });
+  };
+  const bare = await send("bare", whole);
+  assert.deepEqual([bare.status, await bare.bytes()], [200, message]);
+  for (const kind of ["web", "stream"] as const) {
+    const [first] = await framesOf(await send(kind, whole));
+    assert.deepEqual(first, [0, message]);
+  }
+  const codes: string[] = [];
+  for (const bytes of [whole.subarray(1), whole.subarray(1), whole]) {
+    codes.push((await (await send("bare", bytes)).json()).code);
+  }
+  // What failed has used the account up, which no time fills here.
+  assert.deepEqual(codes, ["internal", "resource_exhausted", "resource_exhausted"]);
+  assert.equal(test.server.stats.refused.compression, 1);
+  assert.equal(test.server.stats.refused.decompression, 2);
+  const plain = await test.post("Unary", "application/proto", message);
+  assert.equal(plain.status, 200);
+  await plain.body?.cancel();
 });

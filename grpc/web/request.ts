@@ -58,7 +58,13 @@ export function readRequest(
   const fault = versionFault(headers, url, protocol);
   if (fault !== undefined) return fault;
   const encoding = encodingOf(request.method, headers, url, protocol) ?? "identity";
-  const asked = { path: url.pathname, timeout: timeoutOf(headers, protocol), encoding, fields };
+  const asked = {
+    path: url.pathname,
+    timeout: timeoutOf(headers, protocol),
+    encoding,
+    accept_encoding: undefined, // Web responses travel as they are.
+    fields,
+  };
   const compressed = encoding !== "identity";
   if (request.method !== "GET") return { asked, body: request.body, compressed };
   const message = messageOf(url);

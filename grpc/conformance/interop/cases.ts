@@ -12,6 +12,7 @@ import {
   type Channel,
   type Client,
   Code,
+  type Compression,
   createClient,
   GrpcError,
   Metadata,
@@ -106,6 +107,35 @@ export const CASES: Readonly<Record<string, (world: CaseWorld) => Promise<void>>
   },
   orca_per_rpc: loadReportPerCall,
   orca_oob: loadReportOutOfBand,
+};
+
+/**
+ * Cases of servers that compress when they are asked to. Whether a message travelled compressed
+ * neither a caller nor a handler of this module sees: other clients look.
+ */
+export const COMPRESSION_CASES: typeof CASES = {
+  client_compressed_unary_noprobe: async ({ client }) => {
+    for (const value of [true, false]) {
+      const compression: Compression = value ? "gzip" : "identity";
+      const request = { ...LARGE_REQUEST, expectCompressed: { value } };
+      const { payload } = await client.unaryCall(request, { compression });
+      assert.equal(payload?.body.length, 314_159);
+    }
+  },
+  server_compressed_unary: async ({ client }) => {
+    for (const value of [true, false]) {
+      const call = client.unaryCall({ ...LARGE_REQUEST, responseCompressed: { value } });
+      assert.equal((await call).payload?.body.length, 314_159);
+    }
+  },
+  server_compressed_streaming: async ({ client }) => {
+    const responseParameters = [
+      { size: 31_415, compressed: { value: true } },
+      { size: 92_653, compressed: { value: false } },
+    ];
+    const responses = await Array.fromAsync(client.streamingOutputCall({ responseParameters }));
+    assert.deepEqual(responses.map(({ payload }) => payload?.body.length), [31_415, 92_653]);
+  },
 };
 
 /** Requests that a case sends one by one. */

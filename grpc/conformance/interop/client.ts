@@ -11,7 +11,7 @@
 // deno-lint-ignore-file no-console
 
 import { Channel, type ChannelOptions, createClient } from "../../mod.ts";
-import { CASES, type CaseWorld } from "./cases.ts";
+import { CASES, type CaseWorld, COMPRESSION_CASES } from "./cases.ts";
 import { parseFlags } from "./flags.ts";
 import { TestService } from "./gen/grpc/testing/test_pb.ts";
 
@@ -48,7 +48,7 @@ for (const name of (flags.get("test_case") ?? "large_unary").split(",")) {
     soak_iterations: Number(flags.get("soak_iterations") ?? 10),
   };
   try {
-    const run = CASES[name];
+    const run = CASES[name] ?? COMPRESSION_CASES[name];
     if (run === undefined) throw new TypeError(`no case is named \`${name}\``);
     await run(world);
     const ms = Math.round(performance.now() - started_ms);

@@ -72,6 +72,7 @@ function testHandlers(load: LoadReports): Partial<ServiceHandlers<typeof TestSer
     unaryCall: (request, context) => {
       echoMetadata(context);
       refuseIfAsked(request.responseStatus);
+      if (request.responseCompressed?.value === true) context.compression = "gzip";
       if (request.orcaPerQueryReport !== undefined) {
         const report = loadReportOf(request.orcaPerQueryReport);
         context.trailers.setBinary(LOAD_METRICS, toBinary(OrcaLoadReportSchema, report));
@@ -86,7 +87,7 @@ function testHandlers(load: LoadReports): Partial<ServiceHandlers<typeof TestSer
       const body = new TextEncoder().encode(`${BigInt(Date.now()) * 1_000_000n}`);
       return create(SimpleResponseSchema, { payload: { body } });
     },
-    streamingOutputCall: (request, context) => responsesTo(request, context.signal),
+    streamingOutputCall: (request, context) => responsesTo(request, context),
     streamingInputCall: async (requests) => {
       let aggregatedPayloadSize = 0;
       for await (const { payload } of requests) aggregatedPayloadSize += payload?.body.length ?? 0;
@@ -97,23 +98,29 @@ function testHandlers(load: LoadReports): Partial<ServiceHandlers<typeof TestSer
       for await (const request of requests) {
         refuseIfAsked(request.responseStatus);
         if (request.orcaOobReport !== undefined) load.set(request.orcaOobReport);
-        yield* responsesTo(request, context.signal);
+        yield* responsesTo(request, context);
       }
     },
     halfDuplexCall: async function* (requests, context) {
       const waiting = await Array.fromAsync(requests);
-      for (const request of waiting) yield* responsesTo(request, context.signal);
+      for (const request of waiting) yield* responsesTo(request, context);
     },
   };
 }
 
-/** One response for each that is asked for, after its pause. */
+/** One response for each that is asked for, after its pause, compressed where that is asked for. */
 async function* responsesTo(
   request: StreamingOutputCallRequest,
-  signal: AbortSignal,
+  context: CallContext,
 ): AsyncGenerator<StreamingOutputCallResponse> {
-  for (const { size, intervalUs } of request.responseParameters) {
-    if (intervalUs > 0) await pause(intervalUs / 1000, signal);
+  if (request.responseParameters.some(({ compressed }) => compressed?.value === true)) {
+    // The headers have to say that messages may be compressed.
+    context.compression = "gzip";
+    context.sendHeaders();
+  }
+  for (const { size, intervalUs, compressed } of request.responseParameters) {
+    if (intervalUs > 0) await pause(intervalUs / 1000, context.signal);
+    context.compression = compressed?.value === true ? "gzip" : "identity";
     yield create(StreamingOutputCallResponseSchema, {
       payload: payloadOf(request.responseType, size),
     });

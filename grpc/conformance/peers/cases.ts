@@ -38,6 +38,9 @@ const RUN_AHEAD_BYTES_MAX = 16 * 1024 * 1024;
 const CHUNK = new Uint8Array(4096).fill(7);
 const UPLOADS = 10_000;
 const MANY_CANCELS = 400;
+/** What the case `gzip` sends, and gets back. */
+export const GZIP_BYTES = 1_000_000;
+export const GZIP_ROUNDS = 5;
 const FLOODS = 500;
 const FLOOD_BYTES = 65_000;
 const POLL_MS = 20;
@@ -106,6 +109,7 @@ export const CASES: Readonly<Record<string, (world: CaseWorld) => Promise<void>>
   small_windows: smallWindows,
   paused_reader: pausedReader,
   paused_upload: pausedUpload,
+  gzip: gzip,
   drained_while_streaming: drainedWhileStreaming,
   killed_while_streaming: async ({ client }) => {
     const requests = new Requests();
@@ -255,6 +259,14 @@ async function flood({ client }: CaseWorld): Promise<void> {
     assert.equal(message.payload.length, payload.length);
   }
   assert.equal(next, FLOODS);
+}
+
+/** Large messages that compress well; whether they did is counted on the wire. */
+async function gzip({ client }: CaseWorld): Promise<void> {
+  const payload = new Uint8Array(GZIP_BYTES);
+  for (let round = 0; round < GZIP_ROUNDS; round++) {
+    assert.equal((await client.unary({ payload })).payload.length, payload.length);
+  }
 }
 
 /** A window of a kilobyte, through which a megabyte has to pass. */

@@ -14,7 +14,8 @@ import { Echo } from "../../gen/echo_pb.ts";
 import { runCaseProgram } from "../case_program.ts";
 import { conclude, pathOf, PeerProcess, progress } from "../peer_process.ts";
 import { Report } from "../report.ts";
-import { CASES } from "./cases.ts";
+import { CASES, GZIP_BYTES, GZIP_ROUNDS } from "./cases.ts";
+import { countingBytes } from "./counting_proxy.ts";
 import { type Peer, type PeerProgram, PEERS } from "./peer_list.ts";
 
 const testdata = (name: string) => pathOf(`../testdata/${name}`);
@@ -24,6 +25,7 @@ const pem = (name: string) => Deno.readTextFileSync(testdata(name));
 const SPECIAL = [
   "paused_reader",
   "paused_upload",
+  "gzip",
   "drained_while_streaming",
   "killed_while_streaming",
   "turned_away",
@@ -51,7 +53,7 @@ const OUR_SERVER: PeerProgram = {
 
 /** Ways to reach a server; a case of its own for each but the first. */
 interface Way {
-  readonly name: "plain" | "tls" | "mutual_tls" | "unix";
+  readonly name: "plain" | "tls" | "mutual_tls" | "unix" | "gzip";
   readonly server_args: readonly string[];
   readonly client_args: readonly string[];
   readonly channel: ChannelOptions;
@@ -75,6 +77,13 @@ const MUTUAL_TLS: Way = {
   server_args: [...SERVER_CERT, `client_${TRUST}`],
   client_args: [TRUST, ...CLIENT_CERT],
   channel: { tls: IDENTIFIED },
+};
+
+const GZIP: Way = {
+  name: "gzip",
+  server_args: ["gzip=yes"],
+  client_args: ["gzip=yes"],
+  channel: { compression: "gzip" },
 };
 
 /** A server of `program`, reached in a way; `run` gets the target for our channels. */
@@ -106,6 +115,22 @@ async function withinMemory(
   if (grown > SERVER_GROWTH_BYTES_MAX) report.fail(peer, name, `the server grew by ${grown} bytes`);
 }
 
+/** Runs `run` through a counting proxy; fails the case when what should be small was large. */
+async function compressed(
+  report: Report,
+  peer: string,
+  target: string,
+  responses_too: boolean,
+  run: (target: string) => Promise<void>,
+): Promise<void> {
+  if (report.has(peer, "gzip")) return;
+  const { to_server_bytes, to_client_bytes } = await countingBytes(target, run);
+  const enough_bytes = GZIP_BYTES * GZIP_ROUNDS / 10;
+  for (const bytes of responses_too ? [to_server_bytes, to_client_bytes] : [to_server_bytes]) {
+    if (bytes > enough_bytes) report.fail(peer, "gzip", `${bytes} bytes travelled one way`);
+  }
+}
+
 /** The peer's client against our server. */
 async function theyCallUs(report: Report, peer: Peer, program: PeerProgram): Promise<void> {
   const column = `${peer.name} client`;
@@ -134,6 +159,11 @@ async function theyCallUs(report: Report, peer: Peer, program: PeerProgram): Pro
     OUR_SERVER,
     PLAIN,
     (target) => run(target, PLAIN, ["killed_while_streaming"]),
+  );
+  await withServer(
+    OUR_SERVER,
+    GZIP,
+    (target) => compressed(report, column, target, true, (proxy) => run(proxy, GZIP, ["gzip"])),
   );
   await withServer(OUR_SERVER, TLS, (target) => run(target, TLS, everyCase("tls")));
   await withServer(OUR_SERVER, MUTUAL_TLS, async (target) => {
@@ -180,6 +210,11 @@ async function weCallThem(report: Report, peer: Peer, program: PeerProgram): Pro
     PLAIN,
     (target) => run(target, PLAIN, "killed_while_streaming"),
   );
+  await withServer(program, GZIP, (target) => {
+    const { compresses_responses } = peer;
+    const through = (proxy: string) => run(proxy, GZIP, "gzip");
+    return compressed(report, column, target, compresses_responses, through);
+  });
   await withServer(program, TLS, (target) => runAll(target, TLS, "tls"));
   await withServer(program, MUTUAL_TLS, async (target) => {
     await runAll(target, MUTUAL_TLS, "mutual_tls");

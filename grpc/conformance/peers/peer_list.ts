@@ -27,6 +27,8 @@ export interface Peer {
   readonly over_cap_code: Code;
   /** Whether its server can send metadata beside an OK. */
   readonly trailers_with_ok: boolean;
+  /** Whether its server can compress responses. */
+  readonly compresses_responses: boolean;
   /** Whether its program has a client of its own. */
   readonly has_client: boolean;
   /** Cases that do not apply, by name, with the reason. */
@@ -46,6 +48,7 @@ const OURS: Peer = {
     }),
   over_cap_code: Code.RESOURCE_EXHAUSTED,
   trailers_with_ok: true,
+  compresses_responses: true,
   has_client: false,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
@@ -64,6 +67,7 @@ const C_CORE: Peer = {
   },
   over_cap_code: Code.RESOURCE_EXHAUSTED,
   trailers_with_ok: true,
+  compresses_responses: true,
   has_client: true,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
@@ -90,6 +94,7 @@ const GRPC_JS: Peer = {
   },
   over_cap_code: Code.RESOURCE_EXHAUSTED,
   trailers_with_ok: true,
+  compresses_responses: false,
   has_client: true,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
@@ -115,6 +120,7 @@ const GRPC_GO: Peer = {
   },
   over_cap_code: Code.RESOURCE_EXHAUSTED,
   trailers_with_ok: true,
+  compresses_responses: true,
   has_client: true,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,
@@ -139,6 +145,7 @@ const TONIC: Peer = {
   },
   over_cap_code: Code.OUT_OF_RANGE,
   trailers_with_ok: false,
+  compresses_responses: true,
   has_client: true,
   client_skips: NO_SKIPS,
   server_skips: NO_SKIPS,

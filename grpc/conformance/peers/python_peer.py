@@ -204,8 +204,9 @@ class Client:
         target = self.options["target"]
         if target.startswith("/"):
             target = f"unix:{target}"
+        gzip = grpc.Compression.Gzip if "gzip" in self.options else None
         if "ca" not in self.options:
-            return grpc.insecure_channel(target, options[:2])
+            return grpc.insecure_channel(target, options[:2], gzip)
         files = [read(self.options[name]) if name in self.options else None for name in ("ca", "key", "cert")]
         return grpc.secure_channel(target, grpc.ssl_channel_credentials(*files), options)
 
@@ -415,6 +416,12 @@ def many_cancels(client):
         responses.cancel()
     expect(client.unary(Message(count=1), timeout=10).count, 1)
     until_cancelled(client, before + 399)
+
+
+def gzip(client):
+    request = Message(payload=bytes(1_000_000))
+    for _ in range(5):
+        expect(client.unary(request, timeout=20), request)
 
 
 def flood(client):

@@ -141,6 +141,7 @@ function listenOptions(): ListenOptions {
 }
 
 const server = new GrpcServer({
+  compression: options.has("gzip") ? "gzip" : "identity",
   bounds: { send_message_bytes: 8 * 1024 * 1024 },
   onEvent: (event) => {
     if (event.type === "internal_error" || event.type === "handler_failed") console.error(event);

@@ -44,8 +44,12 @@ func connect() *grpc.ClientConn {
 		}
 		creds = credentials.NewTLS(config)
 	}
+	callOptions := []grpc.CallOption{grpc.ForceCodec(codec{})}
+	if _, ok := options["gzip"]; ok {
+		callOptions = append(callOptions, grpc.UseCompressor("gzip"))
+	}
 	return must(grpc.NewClient(target, grpc.WithTransportCredentials(creds),
-		grpc.WithDefaultCallOptions(grpc.ForceCodec(codec{}))))
+		grpc.WithDefaultCallOptions(callOptions...)))
 }
 
 func within(wait time.Duration) context.Context {
@@ -267,6 +271,12 @@ var cases = map[string]func(*grpc.ClientConn){
 		}
 		expect(ask(conn, &message{count: 1}).count, int32(1))
 		untilCancelled(conn, before+399)
+	},
+	"gzip": func(conn *grpc.ClientConn) {
+		payload := make([]byte, 1_000_000)
+		for range 5 {
+			expect(len(ask(conn, &message{payload: payload}).payload), len(payload))
+		}
 	},
 	"flood": func(conn *grpc.ClientConn) {
 		payload := make([]byte, 65_000)

@@ -33,6 +33,11 @@ func (e *echo) over(ctx context.Context) error {
 }
 
 func (e *echo) unary(ctx context.Context, request *message) (*message, error) {
+	if _, ok := options["gzip"]; ok {
+		if err := grpc.SetSendCompressor(ctx, "gzip"); err != nil {
+			return nil, err
+		}
+	}
 	switch request.text {
 	case "length":
 		return &message{count: int32(len(request.payload))}, nil

@@ -136,6 +136,7 @@ function newClient() {
   return new Echo(target, credentials, {
     "grpc.max_send_message_length": -1,
     "grpc.use_local_subchannel_pool": 1,
+    ...(options.gzip === undefined ? {} : { "grpc.default_compression_algorithm": 2 }),
   });
 }
 
@@ -326,6 +327,12 @@ const CASES = {
     }
     assert.equal((await unary(client, { count: 1 })).count, 1);
     await untilCancelled(client, before + 399);
+  },
+  async gzip(client) {
+    const payload = Buffer.alloc(1_000_000);
+    for (let round = 0; round < 5; round++) {
+      assert.equal((await unary(client, { payload })).payload.length, payload.length);
+    }
   },
   async flood(client) {
     const payload = Buffer.alloc(65_000, 3);

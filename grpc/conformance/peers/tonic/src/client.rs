@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Status, Streaming};
@@ -67,7 +68,12 @@ fn endpoint(options: &Options) -> Endpoint {
 
 /// A client that connects with its first call.
 fn lazy(options: &Options) -> Client {
-    EchoClient::new(endpoint(options).connect_lazy())
+    let client = EchoClient::new(endpoint(options).connect_lazy());
+    if options.contains_key("gzip") {
+        let client = client.accept_compressed(CompressionEncoding::Gzip);
+        return client.send_compressed(CompressionEncoding::Gzip);
+    }
+    client
 }
 
 async fn ask(client: &mut Client, request: EchoMessage) -> Result<EchoMessage, String> {
@@ -265,6 +271,14 @@ async fn flood(client: &mut Client) -> Outcome {
     expect(responses.message().await.map_err(said)?, None)
 }
 
+async fn gzip(client: &mut Client) -> Outcome {
+    for _ in 0..5 {
+        let request = EchoMessage::payload(vec![0; 1_000_000]);
+        expect(ask(client, request).await?.payload.len(), 1_000_000)?;
+    }
+    Ok(())
+}
+
 async fn killed_while_streaming(client: &mut Client) -> Outcome {
     let (_sender, mut responses) = converse(client).await?;
     ask(client, EchoMessage::text("die")).await?;
@@ -458,6 +472,7 @@ async fn run(name: &str, options: &Options) -> Outcome {
         "metadata_over_limit" => metadata_over_limit(client).await,
         "headers_first" => headers_first(client).await,
         "many_cancels" => many_cancels(client).await,
+        "gzip" => gzip(client).await,
         "flood" => flood(client).await,
         "killed_while_streaming" => killed_while_streaming(client).await,
         "unimplemented" => {

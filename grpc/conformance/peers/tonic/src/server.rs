@@ -10,6 +10,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{Notify, mpsc};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream, UnixListenerStream};
 use tokio_stream::{Stream, StreamExt};
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::{KeyAndValueRef, MetadataMap, MetadataValue};
 use tonic::transport::{Certificate, Identity, Server, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
@@ -228,7 +229,11 @@ pub async fn serve(options: Options) {
         }
         server = server.tls_config(tls).expect("sound TLS options");
     }
-    let router = server.add_service(EchoServer::new(service));
+    let mut echo = EchoServer::new(service).accept_compressed(CompressionEncoding::Gzip);
+    if options.contains_key("gzip") {
+        echo = echo.send_compressed(CompressionEncoding::Gzip);
+    }
+    let router = server.add_service(echo);
     let input_ended = async {
         let mut input = Vec::new();
         tokio::io::stdin().read_to_end(&mut input).await.ok();

@@ -37,7 +37,14 @@ export async function h2load(load: Load): Promise<Figures> {
     ],
   }, 1);
   if (!success) throw new Error(`h2load failed:\n${stdout}${stderr}`);
-  return readLog(await Deno.readFile(log), load.requests);
+  const figures = readLog(await Deno.readFile(log), load.requests);
+  // A gRPC call that fails has status 200 too, but not the answer.
+  const answered = Number(/^traffic: .*\((\d+)\) data$/m.exec(stdout)?.[1]);
+  const expected = figures.units * (await Deno.stat(load.body)).size;
+  if (figures.failed === 0 && answered !== expected) {
+    throw new Error(`the answers of ${load.url} have ${answered} bytes, not ${expected}`);
+  }
+  return figures;
 }
 
 /** Lines of start (us since the epoch), status and duration (us), apart by tabs. */

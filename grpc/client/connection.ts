@@ -141,7 +141,7 @@ export class ClientConnection extends Http2Connection<ClientStream> {
       this.#listener.onTooManyPings();
     }
     const text = `the server is going away: ${errorCodeName(code)}`;
-    const streams = [...this.streams.values()];
+    const streams = this.streams.values();
     if (streams.some((stream) => stream.id <= last_stream_id)) this.was_of_use = true;
     this.leave();
     for (const stream of streams) {

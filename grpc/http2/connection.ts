@@ -15,6 +15,7 @@ import { RateBound } from "./rate_bound.ts";
 import { type PendingTotal, Sender } from "./sender.ts";
 import { applySettings } from "./settings.ts";
 import type { Http2Stream } from "./stream.ts";
+import { StreamTable } from "./stream_table.ts";
 import type { Transport } from "./transport.ts";
 import { Watchdog } from "./watchdog.ts";
 
@@ -23,7 +24,7 @@ const RECENT_RESETS_MAX = 256;
 
 /** The side-independent part; see `server/connection.ts` and `client/connection.ts`. */
 export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoint {
-  readonly streams: Map<number, S> = new Map();
+  readonly streams: StreamTable<S> = new StreamTable();
   readonly sender: Sender;
   /** Memory for received messages. */
   readonly slab: MessageSlab = new MessageSlab();
@@ -193,7 +194,7 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
 
   /** Puts a stream into the table. */
   protected add(stream: S): void {
-    this.streams.set(stream.id, stream);
+    this.streams.add(stream);
     this.streamsOpened++;
   }
 
@@ -286,7 +287,7 @@ export abstract class Http2Connection<S extends Http2Stream> extends Http2Endpoi
   }
 
   protected override abortStreams(text: string): void {
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
       this.#remove(stream);
       stream.onAborted("connection", ErrorCode.NO_ERROR, text);
     }

@@ -10,6 +10,7 @@ import { ConnectionError } from "./connection_error.ts";
 import { ErrorCode } from "./frames.ts";
 import type { Output } from "./output.ts";
 import type { Http2Stream } from "./stream.ts";
+import type { StreamTable } from "./stream_table.ts";
 
 /** What the watchdog needs of a connection. */
 export interface Watched<S extends Http2Stream> {
@@ -22,7 +23,7 @@ export interface Watched<S extends Http2Stream> {
   readonly inFrame: boolean;
   readonly settingsAcknowledged: boolean;
   readonly output: Output;
-  readonly streams: ReadonlyMap<number, S>;
+  readonly streams: StreamTable<S>;
   /** Whether a silent peer may be asked for a sign of life now. */
   readonly mayPing: boolean;
   onRefused(refusal: Refusal): void;
@@ -175,7 +176,7 @@ export class Watchdog<S extends Http2Stream> {
     for (const stream of this.#pending.keys()) {
       if (stream.pending === undefined) this.#pending.delete(stream);
     }
-    for (const stream of [...streams.values()]) {
+    for (const stream of streams.values()) {
       if (stream.pending === undefined) continue;
       let progress = this.#pending.get(stream);
       if (progress === undefined) this.#pending.set(stream, progress = new Progress(now_ms));

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Bounds, CLIENT_BOUNDS } from "../bounds.ts";
 import type { Output } from "./output.ts";
 import type { Http2Stream } from "./stream.ts";
+import { StreamTable } from "./stream_table.ts";
 import { Watchdog, type Watched } from "./watchdog.ts";
 
 /** A connection that does nothing but count, and is as silent as the test wants. */
@@ -18,7 +19,7 @@ class Fake implements Watched<Http2Stream> {
   readonly inFrame = false;
   readonly settingsAcknowledged = true;
   readonly output = { writing: false, progress: 0 } as Output;
-  readonly streams = new Map<number, Http2Stream>();
+  readonly streams = new StreamTable<Http2Stream>();
   mayPing = true;
   pings = 0;
   terminated = false;

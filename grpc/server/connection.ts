@@ -415,7 +415,7 @@ export class ServerConnection extends Http2Connection<ServerStream> implements C
       if (now_ms - this.#announced_ms >= this.bounds.linger_timeout_ms) this.#finishDraining();
     }
     if (this.phase === "open") this.#endAged(now_ms);
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.values()) {
       if (stream.awaitingRequest) stream.checkRequestTimeout(now_ms);
     }
   }

@@ -273,7 +273,7 @@ class ServerRun {
   async #probe(wire: Wire, usable: () => boolean): Promise<void> {
     const { socket, speech, checker, inside } = wire;
     const { clock } = this.harness;
-    for (const id of [...(inside?.streams.keys() ?? [])]) {
+    for (const { id } of inside?.streams.values() ?? []) {
       socket.feed(frame(3, 0, id, [0, 0, 0, 8]));
     }
     await settle();

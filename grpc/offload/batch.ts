@@ -37,6 +37,13 @@ export class BatchError extends Error {
 /** A batch starts with how many batches of the other side were taken since the last one. */
 export const BATCH_HEAD_BYTES = 4;
 
+/** A batch without frames, which says only how many were taken. */
+export function emptyBatch(acknowledged: number): Uint8Array<ArrayBuffer> {
+  const batch = new Uint8Array(BATCH_HEAD_BYTES);
+  new DataView(batch.buffer).setUint32(0, acknowledged);
+  return batch;
+}
+
 const INITIAL_BYTES = 8 * 1024;
 const ENCODER = new TextEncoder();
 const DECODER = new TextDecoder();

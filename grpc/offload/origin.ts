@@ -22,8 +22,8 @@ import { OriginPeer } from "./origin_peer.ts";
 import { CancelReason } from "./relayed_call.ts";
 
 /**
- * Bytes of answers that wait because their front does not take them. At it: the front is given up,
- * its calls are aborted. Streams wait long before (`STREAM_CREDIT_BYTES`); this is for the rest.
+ * Bytes of answers that wait because their front does not take them. At it: a call that adds one
+ * more ends with RESOURCE_EXHAUSTED. Streams wait long before (`STREAM_CREDIT_BYTES`).
  */
 export const ORIGIN_WAITING_BYTES_MAX = 64 * 1024 * 1024;
 
@@ -49,7 +49,7 @@ export class Origin {
 
   /**
    * @param routes by the number they have in batches
-   * @param onBroken called once when the front sends what it may not, or takes nothing any more
+   * @param onBroken called once when the front sends what it may not
    */
   constructor(
     port: OffloadPort,
@@ -90,11 +90,12 @@ export class Origin {
   // For peers
 
   frames(): BatchWriter {
-    if (this.#link.waiting_bytes > ORIGIN_WAITING_BYTES_MAX && !this.#broken) {
-      const text = `more than ${ORIGIN_WAITING_BYTES_MAX} bytes of answers wait for the front`;
-      queueMicrotask(() => this.#break(new BatchError(text)));
-    }
     return this.#link.frames();
+  }
+
+  /** Whether so many bytes more may wait for the front. */
+  hasRoom(bytes: number): boolean {
+    return this.#link.waiting_bytes + bytes <= ORIGIN_WAITING_BYTES_MAX;
   }
 
   /**

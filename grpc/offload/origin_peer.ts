@@ -54,9 +54,8 @@ export class OriginPeer implements CallOwner {
     return call.send_window > 0;
   }
 
-  /** Answers wait in the front, which bounds them; streams wait for their credit. */
-  hasRoom(): boolean {
-    return true;
+  hasRoom(bytes: number): boolean {
+    return this.#origin.hasRoom(bytes);
   }
 
   sendHeaders(call: RespondingCall, metadata: Metadata | undefined): void {

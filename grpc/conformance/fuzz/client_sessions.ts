@@ -5,6 +5,7 @@
  */
 
 import type { Bounds } from "../../bounds.ts";
+import { gzipSync } from "node:zlib";
 import { HpackWriter } from "../hpack_writer.ts";
 import type { Random } from "../random.ts";
 import { concat, type Expectation, type FrameOp, type Op, type Session } from "./session.ts";
@@ -12,6 +13,17 @@ import { concat, type Expectation, type FrameOp, type Op, type Session } from ".
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const KINDS = ["Unary", "Expand", "Collect", "Converse"] as const;
 const VALUE = " !#%&',;=abcdefghijklmnopqrstuvwxyzABCXYZ0123456789~";
+
+/** A message with its gRPC prefix, compressed now and then when the call's encoding allows it. */
+export function framed(
+  random: Random,
+  message: Uint8Array,
+  gzip: boolean,
+): Uint8Array<ArrayBuffer> {
+  if (!gzip || random.chance(0.3)) return prefixed(message);
+  const level = random.below(10);
+  return prefixed(gzipSync(message, { level }), 1);
+}
 
 /** A message with its gRPC prefix. */
 export function prefixed(message: Uint8Array, flag = 0): Uint8Array<ArrayBuffer> {
@@ -132,6 +144,7 @@ export function someBounds(random: Random): Partial<Bounds> {
   maybe("output_high_water_bytes", random.between(1, 3000));
   maybe("output_bytes", random.between(1, 3000));
   maybe("status_message_bytes", random.below(40));
+  maybe("compression_min_bytes", random.below(100));
   if (random.chance(0.5)) return tight;
   maybe("settings_timeout_ms", random.between(100, 6000));
   maybe("request_timeout_ms", random.between(100, 20_000));
@@ -187,6 +200,7 @@ export class ClientSessions {
       reads: random.pick(["whole", "whole", "whole", "pieces", "pieces", "bytes"]),
       writes: random.pick(["whole", "whole", "pieces"]),
       bounds,
+      ...(random.chance(0.2) ? { compresses: true } : {}),
       ops: this.#ops,
       ...(tight ? {} : { expect: this.#expect }),
     };
@@ -211,12 +225,13 @@ export class ClientSessions {
     const wish = random.chance(0.3) ? this.#wish(kind) : "";
     const gate = random.chance(0.1) ? random.pick(["deny", "pass"]) : "";
     const messages = this.#messages(kind);
+    const gzip = random.chance(0.15);
     const fails = wish !== "" && wish !== "async" && wish !== "sleep" && wish !== "metadata";
     if (sound && !fails && gate !== "deny") {
       this.#expect.push({ call: id, messages: expected(kind, messages) });
     }
-    yield headerFrames(random, id, this.#hpack.block(this.#fields(kind, wish, gate)), false);
-    const bytes = concat(messages.map((message) => prefixed(message)));
+    yield headerFrames(random, id, this.#hpack.block(this.#fields(kind, wish, gate, gzip)), false);
+    const bytes = concat(messages.map((message) => framed(random, message, gzip)));
     const ending = random.below(4);
     const pieces = cut(random, bytes, random.chance(0.5) ? 1 : 5);
     for (const [index, piece] of pieces.entries()) {
@@ -255,7 +270,7 @@ export class ClientSessions {
     });
   }
 
-  #fields(kind: string, wish: string, gate: string): string[] {
+  #fields(kind: string, wish: string, gate: string, gzip: boolean): string[] {
     const random = this.#random;
     const fields = [":method", "POST", ":scheme", "http", ":path", `/grpc.test.v1.Echo/${kind}`];
     if (random.chance(0.8)) fields.push(":authority", "localhost");
@@ -271,6 +286,13 @@ export class ClientSessions {
     );
     if (random.chance(0.2)) fields.push("grpc-timeout", random.pick(["30S", "60000m", "1H"]));
     if (random.chance(0.1)) fields.push("user-agent", "fuzzer/1.0");
+    if (gzip) fields.push("grpc-encoding", "gzip");
+    if (random.chance(0.3)) {
+      fields.push(
+        "grpc-accept-encoding",
+        random.pick(["gzip", "identity,gzip", "identity,deflate"]),
+      );
+    }
     if (wish !== "") fields.push("x-do", wish);
     if (gate !== "") fields.push("x-gate", gate);
     if (random.chance(0.3)) fields.push(...someMetadata(random));

@@ -84,6 +84,7 @@ class ClientRun {
     const spread = session.channel === "spread";
     this.channel = new Channel(spread ? ["127.0.0.1:1", "127.0.0.1:2"] : "127.0.0.1:1", {
       bounds: session.bounds,
+      compression: session.compresses === true ? "gzip" : "identity",
       backoff: { initial_ms: 100, max_ms: 1000 },
       ...(spread ? { load_balancing: "round_robin" } : {}),
       ...(session.channel === "retrying" ? { retry: { policy: RETRY, throttle: THROTTLE } } : {}),

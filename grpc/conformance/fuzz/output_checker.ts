@@ -239,6 +239,8 @@ export class OutputChecker {
       if (stream.prefix.length < 5) continue;
       const [flag = 0, a = 0, b = 0, c = 0, d = 0] = stream.prefix;
       hold(flag <= 1, `compressed flag ${flag}`);
+      const encoding = stream.head?.get("grpc-encoding") ?? "identity";
+      hold(flag === 0 || encoding === "gzip", `a compressed message under encoding ${encoding}`);
       stream.message_rest = a * 2 ** 24 + b * 65_536 + c * 256 + d;
       stream.prefix = [];
     }

@@ -9,9 +9,9 @@ import type { Random } from "../random.ts";
 import {
   cut,
   dataFrame,
+  framed,
   headerFrames,
   plain,
-  prefixed,
   settings,
   someBounds,
   someMetadata,
@@ -58,6 +58,7 @@ export class ServerSessions {
       reads: random.pick(["whole", "whole", "whole", "pieces", "pieces", "bytes"]),
       writes: random.pick(["whole", "whole", "pieces"]),
       bounds,
+      ...(random.chance(0.2) ? { compresses: true } : {}),
       ops: this.#ops,
       ...(tight ? {} : { expect: this.#expect }),
     };
@@ -103,6 +104,8 @@ export class ServerSessions {
     const status = random.chance(0.2) ? random.between(1, 16) : 0;
     if (status === 0) this.#expect.push({ call: index, messages });
     const head = [":status", "200", "content-type", "application/grpc"];
+    const gzip = random.chance(0.15);
+    if (gzip) head.push("grpc-encoding", "gzip");
     const end = ["grpc-status", String(status), ...this.#statusText(), ...this.#metadata()];
     if (status !== 0 && random.chance(0.5)) {
       yield headerFrames(random, id, this.#hpack.block([...head, ...end]), true);
@@ -112,7 +115,7 @@ export class ServerSessions {
       yield headerFrames(random, id, this.#hpack.block([":status", "103"]), false);
     }
     yield headerFrames(random, id, this.#hpack.block([...head, ...this.#metadata()]), false);
-    const bytes = concat(messages.map((message) => prefixed(message)));
+    const bytes = concat(messages.map((message) => framed(random, message, gzip)));
     for (const piece of cut(random, bytes, random.chance(0.5) ? 1 : 5)) {
       for (let from = 0; from === 0 || from < piece.length; from += 16_000) {
         yield [dataFrame(random, id, piece.subarray(from, from + 16_000), false)];

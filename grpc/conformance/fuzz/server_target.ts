@@ -4,6 +4,7 @@
  * @module
  */
 
+import { gunzipSync } from "node:zlib";
 import { type Bounds, SERVER_BOUNDS } from "../../bounds.ts";
 import { Code } from "../../code.ts";
 import { Echo } from "../../gen/echo_pb.ts";
@@ -20,6 +21,7 @@ import { concat, frameBytes, type Op, type Session, timesOf } from "./session.ts
 /** Longest any handler of the fuzzer works once its call is over. */
 const HANDLER_MS_MAX = 20_000;
 const PROBE_PATH = "/grpc.test.v1.Echo/Unary";
+const NO_BYTES = new Uint8Array(0);
 const PROBE_MESSAGE = Uint8Array.of(0x70, 0x72, 0x6f);
 
 /** Handlers whose behaviour the request asks for by the header `x-do`. */
@@ -162,6 +164,7 @@ class ServerRun {
     this.bounds = { ...SERVER_BOUNDS, ...session.bounds };
     this.server = new GrpcServer({
       bounds: session.bounds,
+      compression: session.compresses === true ? "gzip" : "identity",
       interceptors: [
         (context) => context.metadata.get("x-gate") === undefined ? undefined : intercept(context),
       ],
@@ -240,8 +243,10 @@ class ServerRun {
       const stream = checker.streams.get(call);
       const status = stream?.trailers?.get("grpc-status");
       hold(status === "0", () => `sound call ${call} ended with ${status ?? "nothing"}`);
-      const wanted = messages.flatMap((message) => [prefixed(message)]);
-      hold(isEqual(stream?.data ?? [], wanted), `sound call ${call} was answered with other bytes`);
+      const found = messagesOf(concat(stream?.data ?? []));
+      const same = found.length === messages.length &&
+        found.every((message, at) => isEqual([message], [messages[at] ?? NO_BYTES]));
+      hold(same, `sound call ${call} was answered with other messages`);
     }
   }
 
@@ -328,6 +333,19 @@ class ServerRun {
     hold(inside?.streams.size === 0 && inside.sender.pendingBytes === 0, "streams are left");
     hold(clock.pending === 0, () => `${clock.pending} timers are left`);
   }
+}
+
+/** Messages of joined DATA, decompressed. */
+function messagesOf(data: Uint8Array): Uint8Array[] {
+  const messages: Uint8Array[] = [];
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  for (let at = 0; at + 5 <= data.length;) {
+    const end = at + 5 + view.getUint32(at + 1);
+    const message = data.subarray(at + 5, end);
+    messages.push(data[at] === 1 ? gunzipSync(message) : message);
+    at = end;
+  }
+  return messages;
 }
 
 /** Whether two lists of byte strings are the same when joined. */

@@ -87,6 +87,8 @@ export interface Session {
   readonly half: Half;
   /** Absent: plain. */
   readonly channel?: ChannelKind;
+  /** Whether the endpoint under test compresses what it sends. */
+  readonly compresses?: boolean;
   /** Seeds what is drawn while it runs: chunk sizes of reads and writes. */
   readonly seed: number;
   /** How much one read gives. */

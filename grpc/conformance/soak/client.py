@@ -167,7 +167,7 @@ def main():
         authority = open(sys.argv[5], "rb").read()
         channel = grpc.secure_channel(TARGET, grpc.ssl_channel_credentials(authority), options)
     else:
-        channel = grpc.insecure_channel(TARGET, options)
+        channel = grpc.insecure_channel(TARGET, options, grpc.Compression.Gzip)
     calls = Calls(channel)
     lanes = [threading.Thread(target=lane, args=(calls,)) for _ in range(LANES)]
     say(type="ready")

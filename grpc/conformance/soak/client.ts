@@ -2,7 +2,7 @@
  * A client that calls without pause: the four kinds, small and large, with deadlines and cancels.
  * Prints one JSON line a second; SIGTERM ends it once every call has ended.
  *
- *     client.ts NAME TARGET plain|tls CALLS_PER_SECOND [reconnect]
+ *     client.ts NAME TARGET plain|tls CALLS_PER_SECOND [reconnect,gzip]
  *
  * @module
  */
@@ -44,6 +44,7 @@ let texts: Record<string, string> = {};
 function openChannel(): Channel {
   const ca = () => Deno.readTextFileSync(new URL("../../testdata/authority.pem", import.meta.url));
   return new Channel(target, {
+    compression: mode.includes("gzip") ? "gzip" : "identity",
     ...(security === "tls" ? { tls: { ca: ca(), serverName: "localhost" } } : {}),
     keepalive_interval_ms: 10_000,
     keepalive_timeout_ms: 4000,
@@ -58,7 +59,9 @@ type Call = (client: EchoClient) => Promise<void>;
 class WrongData extends Error {}
 
 function payloadOf(): Uint8Array {
-  return random.bytes(random.skewed(random.chance(0.02) ? 500_000 : 2000));
+  const payload = random.bytes(random.skewed(random.chance(0.02) ? 500_000 : 2000));
+  // Half of it is worth compressing.
+  return random.chance(0.5) ? payload : payload.fill(0x61, payload.length >> 2);
 }
 
 function expectSame(got: Uint8Array, sent: Uint8Array): void {
@@ -179,7 +182,7 @@ async function work(): Promise<void> {
       if (pause_ms > 0) await new Promise((resolve) => setTimeout(resolve, pause_ms));
       const call = callOnce(random.pick(MIX), client);
       open.add(call);
-      if (mode === "reconnect" && ++calls % RECONNECT_EVERY_CALLS === 0) reconnect(open);
+      if (mode.includes("reconnect") && ++calls % RECONNECT_EVERY_CALLS === 0) reconnect(open);
       await call;
       open.delete(call);
     }

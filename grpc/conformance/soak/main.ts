@@ -41,11 +41,12 @@ interface ClientSpec {
   readonly proxied: boolean;
   readonly calls_per_second: number;
   readonly reconnects: boolean;
+  readonly compresses: boolean;
 }
 
 const CLIENTS: readonly ClientSpec[] = [
   client("steady", { calls_per_second: 120 }),
-  client("proxied", { proxied: true, calls_per_second: 60 }),
+  client("proxied", { proxied: true, compresses: true, calls_per_second: 60 }),
   client("tls", { tls: true, reconnects: true, calls_per_second: 60 }),
   client("victim", { calls_per_second: 40 }),
   client("c-core", { python: true, proxied: true, calls_per_second: 30 }),
@@ -54,7 +55,7 @@ const CLIENTS: readonly ClientSpec[] = [
 
 function client(name: string, rest: Partial<ClientSpec>): ClientSpec {
   const base = { python: false, tls: false, proxied: false, calls_per_second: 50 };
-  return { ...base, reconnects: false, ...rest, name };
+  return { ...base, reconnects: false, compresses: false, ...rest, name };
 }
 
 /** Something to break, and how to mend it. */
@@ -152,7 +153,8 @@ class Soak {
       const all = [pathOf("soak/client.py"), ...args, pathOf("../testdata/authority.pem")];
       this.#spawn(spec.name, "client", [PYTHON, all]);
     } else {
-      const all = spec.reconnects ? [...args, "reconnect"] : args;
+      const mode = [spec.reconnects ? "reconnect" : "", spec.compresses ? "gzip" : ""].join();
+      const all = [...args, mode];
       this.#spawn(spec.name, "client", this.#deno("soak/client.ts", all));
     }
   }

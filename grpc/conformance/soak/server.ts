@@ -40,6 +40,8 @@ globalThis.addEventListener("error", (event) => {
 });
 
 const server = new GrpcServer({
+  // For the clients that read it.
+  compression: "gzip",
   bounds: {
     keepalive_interval_ms: 8000,
     keepalive_timeout_ms: 4000,

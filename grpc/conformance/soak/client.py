@@ -2,6 +2,7 @@
 
 Usage: client.py NAME TARGET plain|tls CALLS_PER_SECOND [CA_FILE]
 """
+import faulthandler
 import json
 import os
 import random
@@ -149,9 +150,15 @@ def lane(calls):
         stopping.wait(max(0, pause_s - (time.monotonic() - began_s)))
 
 
+def stop():
+    stopping.set()
+    # A call that outlives its deadline shows where it hangs.
+    faulthandler.dump_traceback_later(2 * TIMEOUT_S, exit=True)
+
+
 def main():
     global counts, texts
-    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
+    signal.signal(signal.SIGTERM, lambda *_: stop())
     options = [
         ("grpc.max_receive_message_length", 16 << 20),
         ("grpc.ssl_target_name_override", "localhost"),
@@ -180,6 +187,7 @@ def main():
             now_texts, texts = texts, {}
         say(type="sample", counts=now, texts=now_texts, wrong=wrong)
     channel.close()
+    faulthandler.cancel_dump_traceback_later()
     say(type="ended", sockets=0)
 
 

@@ -4,7 +4,7 @@ import { anyPack, AnySchema } from "@bufbuild/protobuf/wkt";
 import fc from "fast-check";
 import { decodeBase64, encodeBase64 } from "./base64.ts";
 import { BadRequestSchema, detailOf, ErrorInfoSchema, RetryInfoSchema } from "./error_details.ts";
-import { Echo, type EchoMessage, EchoMessageSchema } from "./gen/echo_pb.ts";
+import { Echo, EchoMessageSchema } from "./gen/echo_pb.ts";
 import { StatusSchema } from "./gen/google/rpc/status_pb.ts";
 import { encodeBlock, listBytes } from "./hpack/encoder.ts";
 import { Channel, Code, createClient, GrpcError, Metadata } from "./mod.ts";
@@ -168,7 +168,7 @@ Deno.test("whatever the details, they come out as they went in", () => {
 });
 
 Deno.test("a detail that is not what its schema says is refused where it is made", () => {
-  const count = "many" as unknown as EchoMessage["count"];
+  const count = 2 ** 40; // In an int32.
   assert.throws(
     () =>
       new GrpcError("", Code.ABORTED, { details: [{ desc: EchoMessageSchema, value: { count } }] }),

@@ -10,20 +10,20 @@ import { Code } from "../code.ts";
 import {
   compress,
   type Compression,
-  decompressionStatus,
+  type DecompressionProblem,
   type OutgoingMessage,
 } from "../compression.ts";
 import { GrpcError } from "../grpc_error.ts";
 import { ErrorCode } from "../http2/frames.ts";
 import type { Sender } from "../http2/sender.ts";
 import { type AbortOrigin, Http2Stream } from "../http2/stream.ts";
-import { isSingleMessage, MessageReader } from "../message_framing.ts";
 import { MessageStream, type Pulled } from "../message_stream.ts";
 import type { Metadata } from "../metadata.ts";
 import { DeadlineTimer } from "../timeout.ts";
 import type { ClientConnection } from "./connection.ts";
 import type { CallOptions } from "./options.ts";
 import { RequestBuffer } from "./request_buffer.ts";
+import { type ResponseHost, ResponseReader } from "./response_reader.ts";
 import type { CallRetry } from "./retry.ts";
 import { encodingOf, fieldOf, headError, metadataOf, resetError, statusError } from "./status.ts";
 
@@ -90,7 +90,7 @@ export class ClientStream extends Http2Stream {
 }
 
 /** One call. */
-export class ClientCall {
+export class ClientCall implements ResponseHost {
   readonly spec: CallSpec;
   readonly deadline_ms: number | undefined;
   /** What the credentials gave for this attempt; undefined: not yet asked. */
@@ -98,15 +98,13 @@ export class ClientCall {
   readonly #placer: CallPlacer;
   readonly #timer: DeadlineTimer | undefined;
   readonly #onAbort: (() => void) | undefined;
-  #reader: MessageReader;
-  #single: Uint8Array | undefined;
+  readonly #reader: ResponseReader;
   #connection: ClientConnection | undefined;
   #stream: ClientStream | undefined;
   #resends = 0;
   #answered = false;
   /** No further attempt: the response has begun, or the requests are too large to keep. */
   #committed = false;
-  #withheld_bytes = 0;
   #end: { readonly error: GrpcError | undefined } | undefined;
   #responses: MessageStream | undefined;
   #settleUnary: (() => void) | undefined;
@@ -118,7 +116,7 @@ export class ClientCall {
     this.spec = spec;
     this.#placer = placer;
     this.#requests = spec.request === undefined ? new RequestBuffer() : undefined;
-    this.#reader = new MessageReader(spec.receive_message_bytes);
+    this.#reader = new ResponseReader(this, spec.receive_message_bytes);
     const { timeout_ms, signal } = spec.options;
     if (timeout_ms !== undefined) {
       this.deadline_ms = Date.now() + timeout_ms;
@@ -202,7 +200,7 @@ export class ClientCall {
   response(): Promise<Uint8Array> {
     return new Promise((resolve, reject) => {
       this.#settleUnary = () => {
-        const taken = this.#takeSingle();
+        const taken = this.#end?.error ?? this.#reader.takeSingle();
         if (taken instanceof GrpcError) reject(taken);
         else resolve(taken);
       };
@@ -256,26 +254,11 @@ export class ClientCall {
       const text = "the server ended the call without trailers";
       return this.cancel(new GrpcError(text, Code.INTERNAL));
     }
-    if (
-      this.#responses === undefined && this.#single === undefined &&
-      this.#reader.bufferedBytes === 0 &&
-      isSingleMessage(bytes, start, end, this.spec.receive_message_bytes)
-    ) {
-      this.#single = bytes.slice(start + 5, end);
-      this.#giveCredit(end - start);
-      return;
-    }
-    this.#reader.append(bytes, start, end);
-    if (!this.#headIsSound()) return;
-    if (this.#responses === undefined) {
-      const limit = this.spec.receive_message_bytes + 5;
-      if (this.#reader.bufferedBytes > limit) return this.#tooManyResponses();
-      this.#giveCredit(end - start);
-      return;
-    }
-    this.#withheld_bytes += end - start;
-    this.#releaseWindow();
-    this.#responses.wake();
+    const problem = this.#responses === undefined
+      ? this.#reader.receiveSingle(bytes, start, end)
+      : this.#reader.receiveStreamed(bytes, start, end);
+    if (problem !== undefined) return this.cancel(problem);
+    this.#responses?.wake();
   }
 
   onAborted(origin: AbortOrigin, code: number, text: string): void {
@@ -360,57 +343,20 @@ export class ClientCall {
     this.#requests?.rewind();
   }
 
-  #takeSingle(): Uint8Array | GrpcError {
-    const error = this.#end?.error;
-    if (error !== undefined) return error;
-    const head = this.#reader.head();
-    if (this.#single !== undefined && head === "empty") return this.#single;
-    if (this.#single === undefined && head === "message") {
-      const compressed = this.#reader.headCompressed;
-      const message = this.#reader.take();
-      if (this.#reader.head() === "empty") {
-        return compressed ? this.#decompress(message) : message;
-      }
-    }
-    const none = this.#single === undefined && head === "empty";
-    return new GrpcError(
-      `the server sent ${none ? "no response" : "several responses"}: exactly one is expected`,
-      Code.UNIMPLEMENTED,
-    );
-  }
-
-  #tooManyResponses(): void {
-    this.cancel(
-      new GrpcError(
-        "the server sent several responses: exactly one is expected",
-        Code.UNIMPLEMENTED,
-      ),
-    );
-  }
-
   #pull(): Pulled {
-    if (this.#reader.head() === "message") {
-      const compressed = this.#reader.headCompressed;
-      const taken = this.#reader.take();
-      this.#releaseWindow();
-      if (!this.ended) this.#headIsSound();
-      const message = compressed ? this.#decompress(taken) : taken;
-      if (!(message instanceof GrpcError)) return { message };
-      this.#failReading(message);
+    const message = this.#reader.next();
+    if (message instanceof Uint8Array) {
+      const problem = this.#reader.unsound();
+      if (problem !== undefined) this.cancel(problem);
+      return { message };
     }
+    if (message !== undefined) this.#failReading(message);
     return this.#end !== undefined && this.#end.error === undefined ? "end" : "wait";
   }
 
   /** Messages that arrived before a failure are delivered before it. */
   #streamError(): GrpcError | undefined {
     return this.#reader.head() === "message" ? undefined : this.#end?.error;
-  }
-
-  #decompress(compressed: Uint8Array): Uint8Array | GrpcError {
-    const message = this.#connection?.decompress(compressed) ?? "corrupt";
-    if (typeof message !== "string") return message;
-    const { code, text } = decompressionStatus(message, this.spec.receive_message_bytes);
-    return new GrpcError(`the response cannot be read: ${text}`, code);
   }
 
   /** A message cannot be read, whatever status has come after it meanwhile. */
@@ -420,34 +366,12 @@ export class ClientCall {
     else this.#end = { error };
   }
 
-  #headIsSound(): boolean {
-    const head = this.#reader.head();
-    if (head !== "compressed" && head !== "too_long" && head !== "bad_flag") return true;
-    const limit = this.spec.receive_message_bytes;
-    this.cancel(
-      head === "too_long"
-        ? new GrpcError(
-          `the response message is larger than ${limit} bytes`,
-          Code.RESOURCE_EXHAUSTED,
-        )
-        : new GrpcError(
-          head === "compressed"
-            ? "the server sent a compressed message and named no encoding"
-            : "the compressed flag of the server's message is neither 0 nor 1",
-          Code.INTERNAL,
-        ),
-    );
-    return false;
-  }
-
-  #giveCredit(bytes: number): void {
+  giveCredit(bytes: number): void {
     if (this.#stream !== undefined) this.#connection?.giveCredit(this.#stream, bytes);
   }
 
-  #releaseWindow(): void {
-    if (this.#withheld_bytes === 0 || this.#reader.head() === "message") return;
-    this.#giveCredit(this.#withheld_bytes);
-    this.#withheld_bytes = 0;
+  decompress(compressed: Uint8Array): Uint8Array | DecompressionProblem {
+    return this.#connection?.decompress(compressed) ?? "corrupt";
   }
 
   /** Runs a callback of the caller's; what it throws ends the call, not the connection. */

@@ -121,7 +121,7 @@ export class ClientCall implements ResponseHost {
     if (timeout_ms !== undefined) {
       this.deadline_ms = Date.now() + timeout_ms;
       this.#timer = new DeadlineTimer(this.deadline_ms, () => {
-        this.cancel(new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED));
+        this.cancel(deadlinePassed());
       });
     }
     if (signal !== undefined) {
@@ -140,7 +140,7 @@ export class ClientCall implements ResponseHost {
     const { signal } = this.spec.options;
     if (signal?.aborted === true) return this.finish(cancelledBy(signal));
     if (this.deadline_ms !== undefined && this.deadline_ms <= Date.now()) {
-      return this.finish(new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED));
+      return this.finish(deadlinePassed());
     }
     this.#placer.place(this);
   }
@@ -265,7 +265,11 @@ export class ClientCall implements ResponseHost {
     this.#stream = undefined;
     if (this.ended) return;
     if (origin === "peer" && code === ErrorCode.REFUSED_STREAM && this.#resend()) return;
-    if (origin === "peer") return this.fail(resetError(code));
+    if (origin === "peer") {
+      // A server may see the deadline pass before our own timer fires, and cancel the stream.
+      const late = this.deadline_ms !== undefined && this.deadline_ms <= Date.now();
+      return this.fail(code === ErrorCode.CANCEL && late ? deadlinePassed() : resetError(code));
+    }
     if (origin === "connection") return this.fail(new GrpcError(text, Code.UNAVAILABLE));
     this.fail(new GrpcError(`the call broke: ${text}`, Code.INTERNAL));
   }
@@ -392,6 +396,10 @@ function sendOutgoing(
 ): void {
   if (message instanceof Uint8Array) sender.sendMessage(stream, message, end_stream);
   else sender.sendMessage(stream, message.bytes, end_stream, true);
+}
+
+function deadlinePassed(): GrpcError {
+  return new GrpcError("the deadline passed", Code.DEADLINE_EXCEEDED);
 }
 
 function cancelledBy(signal: AbortSignal): GrpcError {

@@ -23,6 +23,7 @@ import { CoreMeter, cpuSeconds, forgetPeak, peakMegabytes } from "./grpc/process
 import { rowsOf, shown, table } from "./grpc/report.ts";
 
 const MESSAGE_BYTES = 501;
+const ROOT = new URL("..", import.meta.url).pathname;
 const RESULTS = new URL("results/grpc.json", import.meta.url).pathname;
 /** How long a server that dies of its client's leaving takes to do so. */
 const DYING_MS = 300;
@@ -234,7 +235,9 @@ async function main(): Promise<void> {
     for (const each of rows) console.log(`${table(each.measure, plan.peers, each.rows)}\n`);
     const result = { conditions: under, rows: rows.flatMap((each) => each.rows), samples };
     if (plan.out !== undefined) {
-      await Deno.writeTextFile(plan.out, `${JSON.stringify(result, null, 1)}\n`);
+      // Paths from the repository's root: where a machine keeps it is nobody's business.
+      const text = JSON.stringify(result, null, 1).replaceAll(ROOT, "");
+      await Deno.writeTextFile(plan.out, `${text}\n`);
       console.error(`written to ${plan.out}`);
     }
     console.error(`took ${((performance.now() - began) / 1000).toFixed(0)} s`);

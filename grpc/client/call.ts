@@ -240,7 +240,7 @@ export class ClientCall implements ResponseHost {
       return this.cancel(new GrpcError("the server ended inside a message", Code.INTERNAL));
     }
     this.#leaveStream(ErrorCode.NO_ERROR);
-    this.finish(error);
+    this.finish(error === undefined ? undefined : this.#orDeadline(error));
   }
 
   onData(bytes: Uint8Array, start: number, end: number, end_stream: boolean): void {
@@ -265,11 +265,7 @@ export class ClientCall implements ResponseHost {
     this.#stream = undefined;
     if (this.ended) return;
     if (origin === "peer" && code === ErrorCode.REFUSED_STREAM && this.#resend()) return;
-    if (origin === "peer") {
-      // A server may see the deadline pass before our own timer fires, and cancel the stream.
-      const late = this.deadline_ms !== undefined && this.deadline_ms <= Date.now();
-      return this.fail(code === ErrorCode.CANCEL && late ? deadlinePassed() : resetError(code));
-    }
+    if (origin === "peer") return this.fail(this.#orDeadline(resetError(code)));
     if (origin === "connection") return this.fail(new GrpcError(text, Code.UNAVAILABLE));
     this.fail(new GrpcError(`the call broke: ${text}`, Code.INTERNAL));
   }
@@ -285,6 +281,12 @@ export class ClientCall implements ResponseHost {
   /** Ends the attempt; the call goes on when its retry policy has another one. */
   fail(error: GrpcError): void {
     if (!this.ended && !this.#tryAgain(error.code, undefined)) this.cancel(error);
+  }
+
+  /** A server may see the deadline pass, and call it cancelled, before our own timer fires. */
+  #orDeadline(error: GrpcError): GrpcError {
+    const late = this.deadline_ms !== undefined && this.deadline_ms <= Date.now();
+    return late && error.code === Code.CANCELLED ? deadlinePassed() : error;
   }
 
   /** Ends the call from our side and tells the server. */

@@ -31,6 +31,14 @@ Deno.test("a server that cancels at the deadline, before our timer fires, tells 
   late.onAborted("peer", ErrorCode.CANCEL, "");
   assert.equal(await codeOf(late), Code.DEADLINE_EXCEEDED);
 
+  const told = callWith(5);
+  while (told.deadline_ms === undefined || Date.now() < told.deadline_ms);
+  told.onHead(
+    [":status", "200", "content-type", "application/grpc", "grpc-status", "1"],
+    true,
+  );
+  assert.equal(await codeOf(told), Code.DEADLINE_EXCEEDED);
+
   const early = callWith(60_000);
   early.onAborted("peer", ErrorCode.CANCEL, "");
   assert.equal(await codeOf(early), Code.CANCELLED);

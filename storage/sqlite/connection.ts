@@ -44,6 +44,13 @@ export class Connection {
         return { kind: "operators", operators: this.#usable().operators() };
       case "meta":
         return { kind: "meta", value: this.#usable().meta(request.key) };
+      case "records": {
+        const { collection, after, through } = request;
+        return {
+          kind: "records",
+          records: this.#usable().recordsAfter(collection, after, through),
+        };
+      }
       case "close": {
         this.#database?.close();
         this.#database = undefined;
@@ -97,5 +104,6 @@ const PURPOSE: Readonly<Record<WriterRequest["kind"], string>> = {
   agents: "read the agents",
   operators: "read the operators",
   meta: "read a named value",
+  records: "read the records of a collection",
   close: "close the state database",
 };

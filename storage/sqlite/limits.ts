@@ -18,6 +18,8 @@ export const SQLITE_LIMITS = {
   quick_check_bytes: 64 * 1024 * 1024,
   /** How long a start waits for a predecessor that still holds the database, in milliseconds. */
   lock_wait_ms: 2_000,
+  /** One record of a collection, in UTF-16 units of its JSON; a longer one is refused. */
+  record_chars: 4 * 1024 * 1024,
   /** Records returned by one read; readers page. */
   read_page_rows: 1_000,
 } as const;

@@ -5,7 +5,7 @@
  */
 import type { DatabaseOptions } from "./database.ts";
 import type { StoreFailureMessage } from "./failure.ts";
-import type { AgentRecord, Mutation, OperatorRecord } from "./records.ts";
+import type { AgentRecord, Collection, Mutation, OperatorRecord, StoredRecord } from "./records.ts";
 
 /** One question to the writer. `id` comes back in the answer. */
 export type WriterRequest =
@@ -17,6 +17,12 @@ export type WriterRequest =
     | { readonly kind: "agents"; readonly after: string }
     | { readonly kind: "operators" }
     | { readonly kind: "meta"; readonly key: string }
+    | {
+      readonly kind: "records";
+      readonly collection: Collection;
+      readonly after: string;
+      readonly through: string | undefined;
+    }
     | { readonly kind: "close" }
   );
 
@@ -27,7 +33,8 @@ export type WriterResult =
   | { readonly kind: "committed"; readonly failures: readonly (StoreFailureMessage | null)[] }
   | { readonly kind: "agents"; readonly agents: readonly AgentRecord[] }
   | { readonly kind: "operators"; readonly operators: readonly OperatorRecord[] }
-  | { readonly kind: "meta"; readonly value: string | undefined };
+  | { readonly kind: "meta"; readonly value: string | undefined }
+  | { readonly kind: "records"; readonly records: readonly StoredRecord[] };
 
 /** One answer of the writer. */
 export type WriterResponse =

@@ -89,6 +89,52 @@ export interface OperatorRecord {
   readonly created_at_ms: number;
 }
 
+/**
+ * What the rooms of the gateway keep beside agents and operators. The store knows a record as a key
+ * and a text; each room reads its own records back strictly and refuses what it does not understand.
+ */
+export const COLLECTIONS = [
+  "alerts",
+  "anomaly_baselines",
+  "api_keys",
+  "approvals",
+  "approval_history",
+  "decision_facts",
+  "edges",
+  "enrolments",
+  "governance_proposals",
+  "issued_credentials",
+  "ledger_accounts",
+  "ledger_journal",
+  "ledger_reservations",
+  "notifications",
+  "operations",
+  "policy_versions",
+  "rate_windows",
+  "secret_keys",
+  "secrets",
+  "settings",
+] as const;
+
+/** One collection of records. */
+export type Collection = (typeof COLLECTIONS)[number];
+
+/** One record of a collection. */
+export interface StoredRecord {
+  /** Unique in its collection; pages are ordered by it (code points). */
+  readonly key: string;
+  /** JSON text; what is in it is its room's business. */
+  readonly value: string;
+}
+
+/** Which records of a collection to read; both bounds are keys, absent means no bound. */
+export interface RecordRange {
+  /** Exclusive. */
+  readonly after?: string;
+  /** Inclusive. */
+  readonly through?: string;
+}
+
 /** One change. Changes handed over together are stored together or not at all. */
 export type Mutation =
   | { readonly kind: "put_agent"; readonly agent: AgentRecord }
@@ -96,7 +142,20 @@ export type Mutation =
   | { readonly kind: "heartbeat"; readonly key: string; readonly at_ms: number }
   | { readonly kind: "put_operator"; readonly operator: OperatorRecord }
   | { readonly kind: "delete_operator"; readonly name: string }
-  | { readonly kind: "put_meta"; readonly key: string; readonly value: string };
+  | { readonly kind: "put_meta"; readonly key: string; readonly value: string }
+  | {
+    readonly kind: "put_record";
+    readonly collection: Collection;
+    readonly key: string;
+    readonly value: string;
+  }
+  | { readonly kind: "delete_record"; readonly collection: Collection; readonly key: string }
+  /** Deletes every record up to and including a key: how histories are pruned. */
+  | {
+    readonly kind: "delete_records_through";
+    readonly collection: Collection;
+    readonly key: string;
+  };
 
 /** The durable state of a gateway, as its registry needs it. */
 export interface StateStore {
@@ -106,6 +165,8 @@ export interface StateStore {
   operators(): Promise<readonly OperatorRecord[]>;
   /** One named value; `undefined` when it was never set. */
   meta(key: string): Promise<string | undefined>;
+  /** The records of one collection, in pages ordered by key. */
+  records(collection: Collection, range?: RecordRange): AsyncIterable<readonly StoredRecord[]>;
   /** Resolves once all mutations are durable, or rejects and none of them is stored. */
   commit(mutations: readonly Mutation[]): Promise<void>;
 }

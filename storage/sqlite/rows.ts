@@ -6,6 +6,7 @@
  */
 import type { SQLInputValue, SQLOutputValue } from "node:sqlite";
 import { StoreError } from "./failure.ts";
+import { SQLITE_LIMITS } from "./limits.ts";
 import type { Mutation } from "./records.ts";
 import {
   type AgentRecord,
@@ -13,6 +14,7 @@ import {
   type Enforcement,
   OPERATOR_SCOPES,
   type OperatorRecord,
+  type StoredRecord,
   SUSPENSION_CAUSES,
 } from "./records.ts";
 
@@ -61,6 +63,13 @@ export const AGENT_COLUMNS: readonly string[] = [
  * @throws {StoreError} `constraint`, naming the field.
  */
 export function refuseLossyText(mutation: Mutation): void {
+  if (mutation.kind === "put_record" && mutation.value.length > SQLITE_LIMITS.record_chars) {
+    throw new StoreError(
+      "constraint",
+      `cannot store record \`${mutation.key}\` of \`${mutation.collection}\`: ` +
+        `\`${mutation.value.length}\` characters, at most \`${SQLITE_LIMITS.record_chars}\``,
+    );
+  }
   const fields = mutation.kind === "put_agent"
     ? agentParameters(mutation.agent)
     : mutation.kind === "put_operator"
@@ -150,6 +159,16 @@ export function agentOf(row: Row): AgentRecord {
     enforcement: enforcementOf(read),
     ...(token_hash === undefined ? {} : { token_hash }),
   };
+}
+
+/**
+ * The record of a row.
+ *
+ * @throws {StoreError} `corrupt`, naming the column.
+ */
+export function recordOf(row: Row): StoredRecord {
+  const read = new RowReader("records", row);
+  return { key: read.text("key"), value: read.text("value") };
 }
 
 /**

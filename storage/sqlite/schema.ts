@@ -58,4 +58,12 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       value TEXT NOT NULL
     ) STRICT, WITHOUT ROWID`,
   ],
+  [
+    `CREATE TABLE records (
+      collection TEXT NOT NULL CHECK (length(collection) > 0),
+      key TEXT NOT NULL CHECK (length(key) > 0),
+      value TEXT NOT NULL CHECK (json_valid(value)),
+      PRIMARY KEY (collection, key)
+    ) STRICT, WITHOUT ROWID`,
+  ],
 ];

@@ -5,8 +5,15 @@
  */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SQLITE_LIMITS } from "./limits.ts";
-import type { AgentRecord, Mutation, OperatorRecord } from "./records.ts";
-import { AGENT_COLUMNS, agentOf, agentParameters, operatorOf, refuseLossyText } from "./rows.ts";
+import type { AgentRecord, Collection, Mutation, OperatorRecord, StoredRecord } from "./records.ts";
+import {
+  AGENT_COLUMNS,
+  agentOf,
+  agentParameters,
+  operatorOf,
+  recordOf,
+  refuseLossyText,
+} from "./rows.ts";
 
 /** The prepared statements of one connection. */
 export class Statements {
@@ -20,6 +27,10 @@ export class Statements {
   readonly #putOperator: StatementSync;
   readonly #deleteOperator: StatementSync;
   readonly #putMeta: StatementSync;
+  readonly #putRecord: StatementSync;
+  readonly #deleteRecord: StatementSync;
+  readonly #deleteRecordsThrough: StatementSync;
+  readonly #recordsAfter: StatementSync;
   readonly #agentsAfter: StatementSync;
   readonly #operators: StatementSync;
   readonly #meta: StatementSync;
@@ -50,6 +61,18 @@ export class Statements {
     this.#deleteOperator = database.prepare("DELETE FROM operators WHERE name = ?");
     this.#putMeta = database.prepare(
       "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    );
+    this.#putRecord = database.prepare(
+      `INSERT INTO records (collection, key, value) VALUES (?, ?, ?)
+       ON CONFLICT (collection, key) DO UPDATE SET value = excluded.value`,
+    );
+    this.#deleteRecord = database.prepare("DELETE FROM records WHERE collection = ? AND key = ?");
+    this.#deleteRecordsThrough = database.prepare(
+      "DELETE FROM records WHERE collection = ? AND key <= ?",
+    );
+    this.#recordsAfter = database.prepare(
+      `SELECT key, value FROM records
+       WHERE collection = ?1 AND key > ?2 AND (?3 IS NULL OR key <= ?3) ORDER BY key LIMIT ?4`,
     );
     this.#agentsAfter = database.prepare(
       `SELECT ${columns} FROM agents WHERE key > ? ORDER BY key LIMIT ?`,
@@ -97,12 +120,27 @@ export class Statements {
       case "put_meta":
         this.#putMeta.run(mutation.key, mutation.value);
         return;
+      case "put_record":
+        this.#putRecord.run(mutation.collection, mutation.key, mutation.value);
+        return;
+      case "delete_record":
+        this.#deleteRecord.run(mutation.collection, mutation.key);
+        return;
+      case "delete_records_through":
+        this.#deleteRecordsThrough.run(mutation.collection, mutation.key);
+        return;
     }
   }
 
   /** The agents after `key` in key order, at most one page. */
   agentsAfter(key: string): AgentRecord[] {
     return this.#agentsAfter.all(key, SQLITE_LIMITS.read_page_rows).map(agentOf);
+  }
+
+  /** The records of a collection after a key, in key order, at most one page. */
+  recordsAfter(collection: Collection, after: string, through: string | undefined): StoredRecord[] {
+    return this.#recordsAfter.all(collection, after, through ?? null, SQLITE_LIMITS.read_page_rows)
+      .map(recordOf);
   }
 
   /** Every operator. */

@@ -10,7 +10,15 @@ import { type DatabaseOptions, MEMORY_PATH } from "./database.ts";
 import { isFatal, StoreError } from "./failure.ts";
 import { SQLITE_LIMITS } from "./limits.ts";
 import type { WriterRequest, WriterResponse, WriterResult } from "./protocol.ts";
-import type { AgentRecord, Mutation, OperatorRecord, StateStore } from "./records.ts";
+import type {
+  AgentRecord,
+  Collection,
+  Mutation,
+  OperatorRecord,
+  RecordRange,
+  StateStore,
+  StoredRecord,
+} from "./records.ts";
 
 /** What the store is doing, for status and metrics. */
 export interface StoreStatus {
@@ -95,6 +103,23 @@ export class SqliteStore implements StateStore, AsyncDisposable {
       const last = agents.at(-1);
       if (last === undefined) return;
       yield agents;
+      after = last.key;
+    }
+  }
+
+  /** @inheritdoc */
+  async *records(
+    collection: Collection,
+    range: RecordRange = {},
+  ): AsyncGenerator<readonly StoredRecord[]> {
+    const { through } = range;
+    let after = range.after ?? "";
+    while (true) {
+      const answer = await this.#ask({ kind: "records", collection, after, through });
+      const { records } = expect(answer, "records");
+      const last = records.at(-1);
+      if (last === undefined) return;
+      yield records;
       after = last.key;
     }
   }

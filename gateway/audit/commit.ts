@@ -12,6 +12,7 @@ import { prepareDraft, type PrepareOptions, shrinkDraft } from "../../core/audit
 import { LIMITS } from "../../core/limits.ts";
 import { classifyWriteFailure, type DurableFile, type WriteFailure } from "./durable_file.ts";
 import { AuditUnavailableError, reasonOf } from "./errors.ts";
+import { SYSTEM_HOST } from "./host.ts";
 
 /** What an append resolves to. */
 export interface Appended {
@@ -49,6 +50,8 @@ export interface GroupCommitOptions {
   readonly pending_max: number;
   /** Milliseconds after a full disk before an append is tried again as a probe. */
   readonly probe_interval_ms: number;
+  /** Monotonic clock of that interval, milliseconds. @default this machine's */
+  readonly monotonic_ms?: () => number;
   /** Called once for each durable batch, in order, before its appends resolve. */
   readonly onDurable: (batch: DurableBatch, end: DurableEnd) => void;
   /** Awaited before each write: how the tree holds the log back when it lags. */
@@ -118,6 +121,7 @@ class Batch {
 /** The only writer of the log file. */
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
+  readonly #monotonic_ms: () => number;
   /** Head after every accepted append, durable or not. */
   #head: ChainHead;
   #durable: DurableEnd;
@@ -131,6 +135,7 @@ export class GroupCommit {
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
+    this.#monotonic_ms = options.monotonic_ms ?? SYSTEM_HOST.monotonic_ms;
     this.#head = options.end.head;
     this.#durable = options.end;
   }
@@ -185,7 +190,8 @@ export class GroupCommit {
         return `cannot record: the audit log failed: ${this.#state.reason}; ` +
           "repair the disk and restart the gateway";
       }
-      const probing = this.#running !== undefined || performance.now() < this.#probe_after_ms;
+      const probing = this.#running !== undefined ||
+        this.#monotonic_ms() < this.#probe_after_ms;
       if (probing) {
         return `cannot record: no room for the audit log: ${this.#state.reason}; free disk space`;
       }
@@ -268,7 +274,7 @@ export class GroupCommit {
     const reason = reasonOf(failure.error);
     const closed = this.#state.kind === "closed";
     if (!closed) this.#state = { kind: "failed", failure: failure.kind, reason };
-    this.#probe_after_ms = performance.now() + this.#options.probe_interval_ms;
+    this.#probe_after_ms = this.#monotonic_ms() + this.#options.probe_interval_ms;
     this.#truncate_first = true;
     const waiting = [...batch.waiters, ...this.#next.waiters];
     this.#next = new Batch(BATCH_BYTES_MIN);

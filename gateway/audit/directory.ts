@@ -4,6 +4,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import type { DirectoryLock, Disk, FileKind } from "./disk.ts";
 import { AuditOpenError, reasonOf } from "./errors.ts";
 
 /** The truth: one JSON line an entry (wire §5.5). */
@@ -13,46 +14,27 @@ export const TREE_DIRECTORY = "log";
 /** How far tiles are known to be on disk. */
 export const STATE_FILE = "log/state.json";
 const LOCK_FILE = "gateway-default.lock";
-const PRIVATE_FILE = 0o600;
-const PRIVATE_DIRECTORY = 0o700;
-
-/** Held as long as this process may append. */
-export interface DirectoryLock {
-  release(): void;
-}
 
 /**
  * Creates what is missing and takes the lock.
  *
  * @throws {AuditOpenError} When the directory cannot be used, or another process uses it.
  */
-export function claimDirectory(directory: string): DirectoryLock {
+export function claimDirectory(directory: string, disk: Disk): DirectoryLock {
+  let lock: DirectoryLock | undefined;
   try {
-    Deno.mkdirSync(`${directory}/${TREE_DIRECTORY}/tile/entries`, {
-      recursive: true,
-      mode: PRIVATE_DIRECTORY,
-    });
+    disk.makeDirectory(`${directory}/${TREE_DIRECTORY}/tile/entries`);
+    lock = disk.lock(`${directory}/${LOCK_FILE}`);
   } catch (error) {
     throw cannotUse(directory, error);
   }
-  let file: Deno.FsFile;
-  try {
-    file = Deno.openSync(`${directory}/${LOCK_FILE}`, {
-      write: true,
-      create: true,
-      mode: PRIVATE_FILE,
-    });
-  } catch (error) {
-    throw cannotUse(directory, error);
-  }
-  if (!file.tryLockSync(true)) {
-    file.close();
+  if (lock === undefined) {
     throw new AuditOpenError(
       `cannot open audit log: another gateway is writing in \`${directory}\`; ` +
         "stop it, or give this one its own --audit-dir",
     );
   }
-  return { release: () => file.close() };
+  return lock;
 }
 
 function cannotUse(directory: string, error: unknown): AuditOpenError {
@@ -64,79 +46,31 @@ function cannotUse(directory: string, error: unknown): AuditOpenError {
 }
 
 /** Refuses a link or anything else that is not a plain file. Absent is fine. */
-export function checkPlainFile(path: string): void {
-  let info: Deno.FileInfo;
+export function checkPlainFile(path: string, disk: Disk): void {
+  let kind: FileKind | undefined;
   try {
-    info = Deno.lstatSync(path);
+    kind = disk.kindOf(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
     throw new AuditOpenError(`cannot open audit log: \`${path}\`: ${reasonOf(error)}`);
   }
-  if (info.isSymlink || !info.isFile) {
-    throw new AuditOpenError(
-      `cannot open audit log: \`${path}\` is a ${
-        info.isSymlink ? "symbolic link" : "special file"
-      }` +
-        ", expected a plain file; move it away and look who put it there",
-    );
-  }
-}
-
-/** Reads a file; `undefined` when there is none. */
-export async function readIfPresent(path: string): Promise<Uint8Array | undefined> {
-  try {
-    return await Deno.readFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
+  if (kind === undefined || kind === "file") return;
+  throw new AuditOpenError(
+    `cannot open audit log: \`${path}\` is a ${kind}` +
+      ", expected a plain file; move it away and look who put it there",
+  );
 }
 
 /** Writes a file and waits until its bytes are on disk. Parent folders are made as needed. */
-export async function writeDurably(path: string, bytes: Uint8Array): Promise<void> {
-  const file = await openForWrite(path);
-  try {
-    await writeAll(file, bytes);
-    await file.syncData();
-  } finally {
-    file.close();
-  }
-}
-
-async function openForWrite(path: string): Promise<Deno.FsFile> {
-  const options = { write: true, create: true, truncate: true, mode: PRIVATE_FILE };
-  try {
-    return await Deno.open(path, options);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
-    await Deno.mkdir(dirname(path), { recursive: true, mode: PRIVATE_DIRECTORY });
-    return await Deno.open(path, options);
-  }
-}
-
-/** Writes every byte; a write may take fewer than it is given. */
-export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) {
-    const written = await file.write(at === 0 ? bytes : bytes.subarray(at));
-    if (written === 0) throw new Error("the file took no bytes");
-    at += written;
-  }
+export async function writeDurably(path: string, bytes: Uint8Array, disk: Disk): Promise<void> {
+  using file = await disk.create(path);
+  await file.write(bytes);
+  await file.sync();
 }
 
 /** Replaces a file in one step: a reader sees the old text or the new, never a part. */
-export async function replaceDurably(path: string, text: string): Promise<void> {
+export async function replaceDurably(path: string, text: string, disk: Disk): Promise<void> {
   const temporary = `${path}.tmp`;
-  await writeDurably(temporary, new TextEncoder().encode(text));
-  await Deno.rename(temporary, path);
-  await syncDirectory(dirname(path));
-}
-
-/** Makes new names in a directory durable. */
-export async function syncDirectory(path: string): Promise<void> {
-  const directory = await Deno.open(path);
-  try {
-    await directory.sync();
-  } finally {
-    directory.close();
-  }
+  await writeDurably(temporary, new TextEncoder().encode(text), disk);
+  await disk.rename(temporary, path);
+  await disk.syncDirectory(dirname(path));
 }

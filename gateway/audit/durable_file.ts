@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { writeAll } from "./directory.ts";
+import { writeAll } from "./disk.ts";
 
 /** An append-only file whose bytes count once {@linkcode DurableFile.sync} has returned. */
 export interface DurableFile {

@@ -8,6 +8,7 @@ import type { AuditEntry } from "../../core/audit/entry.ts";
 import { parseLine } from "../../core/audit/line.ts";
 import { LIMITS } from "../../core/limits.ts";
 import { LOG_FILE } from "./directory.ts";
+import type { Disk } from "./disk.ts";
 import { linesForward } from "./lines.ts";
 import { type AuditFilter, matches } from "./reading.ts";
 
@@ -48,6 +49,7 @@ export async function* exportEntries(
   directory: string,
   end_bytes: number,
   options: ExportOptions,
+  disk: Disk,
 ): AsyncGenerator<string> {
   const { format, filter = {}, compliance } = options;
   if (format !== "json" && compliance !== undefined) yield complianceHeader(compliance);
@@ -55,7 +57,8 @@ export async function* exportEntries(
   if (format === "json") yield "[";
   let count = 0;
   const path = `${directory}/${LOG_FILE}`;
-  for await (const { bytes } of linesForward(path, 0, end_bytes, LIMITS.audit_entry_bytes)) {
+  const lines = linesForward(path, 0, end_bytes, LIMITS.audit_entry_bytes, disk);
+  for await (const { bytes } of lines) {
     options.signal?.throwIfAborted();
     const line = decoder.decode(bytes);
     const entry = parseLine(line);

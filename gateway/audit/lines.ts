@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Disk, ReadableFile } from "./disk.ts";
 
 /** One line without its newline. */
 export interface PlacedLine {
@@ -27,14 +28,14 @@ export async function* linesForward(
   start: number,
   end: number,
   line_bytes_max: number,
+  disk: Disk,
 ): AsyncGenerator<PlacedLine> {
-  using file = await Deno.open(path);
-  await file.seek(start, Deno.SeekMode.Start);
+  using file = await disk.open(path);
   let rest = new Uint8Array(0);
   let rest_start = start;
   for (let at = start; at < end;) {
     const chunk = new Uint8Array(Math.min(CHUNK_BYTES, end - at));
-    const read = await file.read(chunk);
+    const read = await file.read(at, chunk);
     if (read === null) break;
     at += read;
     const data = rest.length === 0
@@ -53,8 +54,12 @@ export async function* linesForward(
 }
 
 /** Whole lines of `[0, end)`, last to first; `end` is just behind a newline. */
-export async function* linesBackward(path: string, end: number): AsyncGenerator<PlacedLine> {
-  using file = await Deno.open(path);
+export async function* linesBackward(
+  path: string,
+  end: number,
+  disk: Disk,
+): AsyncGenerator<PlacedLine> {
+  using file = await disk.open(path);
   let rest = new Uint8Array(0);
   // The last byte is the newline of the last line: leave it out, as every later step does.
   for (let at = end - 1; at > 0;) {
@@ -77,14 +82,13 @@ function newlineBefore(data: Uint8Array, to: number): number {
 
 /** Bytes `[start, start + length)` of an open file. */
 export async function readExactly(
-  file: Deno.FsFile,
+  file: ReadableFile,
   start: number,
   length: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(length);
-  await file.seek(start, Deno.SeekMode.Start);
   for (let at = 0; at < length;) {
-    const read = await file.read(bytes.subarray(at));
+    const read = await file.read(start + at, bytes.subarray(at));
     if (read === null) throw new Error(`the file ends before byte ${start + length}`);
     at += read;
   }

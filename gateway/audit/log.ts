@@ -20,16 +20,9 @@ import {
   tilePath,
 } from "../../core/audit/tiles.ts";
 import { type Appended, type DurableEnd, GroupCommit } from "./commit.ts";
-import {
-  checkPlainFile,
-  claimDirectory,
-  type DirectoryLock,
-  LOG_FILE,
-  readIfPresent,
-  syncDirectory,
-  TREE_DIRECTORY,
-} from "./directory.ts";
-import { type DurableFile, openDurableFile } from "./durable_file.ts";
+import { checkPlainFile, claimDirectory, LOG_FILE, TREE_DIRECTORY } from "./directory.ts";
+import type { DirectoryLock, Disk } from "./disk.ts";
+import type { DurableFile } from "./durable_file.ts";
 import { AuditOpenError, AuditUnavailableError, reasonOf } from "./errors.ts";
 import { exportEntries, type ExportOptions } from "./export.ts";
 import {
@@ -39,6 +32,7 @@ import {
   type LoggedEntry,
   tailEntries,
 } from "./reading.ts";
+import { SYSTEM_HOST } from "./host.ts";
 import type { AuditLogOptions, AuditLogStatus } from "./options.ts";
 import { recover, type Recovered, type RecoveryReport } from "./recovery.ts";
 import { loadSigningKey, signerFor } from "./signing_key.ts";
@@ -58,6 +52,7 @@ const PROBE_INTERVAL_MS_DEFAULT = 1_000;
 /** The log. Make one with {@linkcode AuditLog.open}. */
 export class AuditLog {
   readonly #directory: string;
+  readonly #disk: Disk;
   readonly #signer: NoteSigner;
   readonly #lock: DirectoryLock;
   readonly #file: DurableFile;
@@ -74,7 +69,9 @@ export class AuditLog {
     tree: Tree,
     end: DurableEnd,
   ) {
+    const host = options.host ?? SYSTEM_HOST;
     this.#directory = options.directory;
+    this.#disk = host.disk;
     this.#signer = signer;
     this.#lock = lock;
     this.#file = file;
@@ -85,6 +82,7 @@ export class AuditLog {
       prepare: { store_redacted_payload: options.store_redacted_payload ?? false },
       pending_max: options.max_pending ?? PENDING_MAX_DEFAULT,
       probe_interval_ms: options.probe_interval_ms ?? PROBE_INTERVAL_MS_DEFAULT,
+      monotonic_ms: host.monotonic_ms,
       onDurable: (batch, end) => {
         this.#tree.feed(batch, end);
         this.#announce();
@@ -102,12 +100,13 @@ export class AuditLog {
   static async open(
     options: AuditLogOptions,
   ): Promise<{ log: AuditLog; recovery: RecoveryReport }> {
-    const lock = claimDirectory(options.directory);
+    const host = options.host ?? SYSTEM_HOST;
+    const lock = claimDirectory(options.directory, host.disk);
     let file: DurableFile | undefined;
     let tree: Tree | undefined;
     try {
       const path = `${options.directory}/${LOG_FILE}`;
-      checkPlainFile(path);
+      checkPlainFile(path, host.disk);
       const signer = await openSigner(options);
       const public_key = rawPublicKey(signer.private_key);
       const verifier = { name: signer.name, public_key };
@@ -116,13 +115,14 @@ export class AuditLog {
         verifier,
         verifier_key: formatVerifierKey(verifier),
         full: options.full_verification ?? false,
-        now_ms: Date.now,
+        host,
       });
-      file = await (options.open_file ?? openDurableFile)(path);
-      await syncDirectory(options.directory);
+      file = await (options.open_file ?? host.disk.openLog)(path);
+      await host.disk.syncDirectory(options.directory);
       tree = await openTree(options, signer, recovered);
       const log = new AuditLog(options, lock, signer, file, tree, recovered.end);
-      await log.#start(recovered.report, options.now_ns ?? clock);
+      const now_ns = options.now_ns ?? (() => BigInt(host.now_ms()) * 1_000_000n);
+      await log.#start(recovered.report, now_ns);
       return { log, recovery: recovered.report };
     } catch (error) {
       await tree?.close();
@@ -216,18 +216,19 @@ export class AuditLog {
 
   /** Entries that meet a filter, newest first; a bounded search from the end. */
   list(filter: AuditFilter): Promise<ListResult> {
-    return listEntries(this.#directory, this.#commit.durable.offset_bytes, filter);
+    return listEntries(this.#directory, this.#commit.durable.offset_bytes, filter, this.#disk);
   }
 
   /** The last `backlog` entries and then every new one, until the signal fires or the log closes. */
   tail(
     options: { readonly backlog: number; readonly signal: AbortSignal },
   ): AsyncIterable<LoggedEntry> {
-    return tailEntries(this.#directory, {
+    const live = {
       offset_bytes: () => this.#commit.durable.offset_bytes,
       moved: () => this.#moved.promise,
       closed: () => this.#closing !== undefined,
-    }, options);
+    };
+    return tailEntries(this.#directory, live, options, this.#disk);
   }
 
   #announce(): void {
@@ -238,7 +239,8 @@ export class AuditLog {
 
   /** Entries as text in pieces, oldest first: JSONL, JSON or CSV. */
   export(options: ExportOptions): AsyncIterable<string> {
-    return exportEntries(this.#directory, this.#commit.durable.offset_bytes, options);
+    const end_bytes = this.#commit.durable.offset_bytes;
+    return exportEntries(this.#directory, end_bytes, options, this.#disk);
   }
 
   /**
@@ -255,7 +257,7 @@ export class AuditLog {
         ),
       );
     }
-    return readIfPresent(`${this.#directory}/${TREE_DIRECTORY}/${path}`);
+    return this.#disk.read(`${this.#directory}/${TREE_DIRECTORY}/${path}`);
   }
 
   /** What the log says of itself. */
@@ -309,26 +311,27 @@ async function openTree(
   signer: NoteSigner,
   recovered: Recovered,
 ): Promise<Tree> {
+  const host = options.host ?? SYSTEM_HOST;
   const tree_options: TreeWriterOptions = {
+    host,
     directory: options.directory,
     signer,
     edge: recovered.edge,
     end: recovered.end,
     // Tiles made again need their partial ones too: those are written with a checkpoint.
     published: recovered.checkpoint && !recovered.report.rebuilt
-      ? { ...recovered.checkpoint, time_ms: Date.now() }
+      ? { ...recovered.checkpoint, time_ms: host.now_ms() }
       : undefined,
     interval_ms: options.checkpoint_interval_ms ?? CHECKPOINT_INTERVAL_MS_DEFAULT,
   };
-  return (options.tree_thread ?? canStartThread())
-    ? await TreeThread.start(tree_options)
-    : new TreeWriter(tree_options);
+  const on_thread = host === SYSTEM_HOST && (options.tree_thread ?? canStartThread());
+  return on_thread ? await TreeThread.start(tree_options) : new TreeWriter(tree_options);
 }
 
 async function openSigner(options: AuditLogOptions): Promise<NoteSigner> {
-  const signed = await readIfPresent(`${options.directory}/${TREE_DIRECTORY}/checkpoint`);
+  if (options.signing_key !== undefined) return signerFor(options.signing_key, options.origin);
+  const { disk } = options.host ?? SYSTEM_HOST;
+  const signed = await disk.read(`${options.directory}/${TREE_DIRECTORY}/checkpoint`);
   const key = await loadSigningKey(options.signing_key_file, signed === undefined);
   return signerFor(key, options.origin);
 }
-
-const clock = () => BigInt(Date.now()) * 1_000_000n;

@@ -3,7 +3,9 @@
  *
  * @module
  */
+import type { KeyObject } from "node:crypto";
 import type { DurableFile } from "./durable_file.ts";
+import type { AuditHost } from "./host.ts";
 
 /** How to open a log. */
 export interface AuditLogOptions {
@@ -11,6 +13,8 @@ export interface AuditLogOptions {
   readonly directory: string;
   /** Ed25519 PKCS#8 PEM, mode 0600; made at first open. */
   readonly signing_key_file: string;
+  /** The key itself, in place of the file. */
+  readonly signing_key?: KeyObject;
   /** Origin line of checkpoints. @default agent-assembly/<8 hex of the key> */
   readonly origin?: string;
   /** Milliseconds from a new entry to the checkpoint over it. @default 1000 */
@@ -32,7 +36,14 @@ export interface AuditLogOptions {
    * @default true when that permission is there
    */
   readonly tree_thread?: boolean;
-  /** Opens the log file: the seam where tests break the disk. */
+  /**
+   * The machine. Another one than this cannot be reached by a thread, so the tree then stays on
+   * the calling thread.
+   *
+   * @default {@linkcode SYSTEM_HOST}
+   */
+  readonly host?: AuditHost;
+  /** Opens the log file in place of the host's disk: the seam where tests break one file. */
   readonly open_file?: (path: string) => Promise<DurableFile>;
 }
 

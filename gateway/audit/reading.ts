@@ -7,7 +7,8 @@ import { type AuditEntry, type EventType } from "../../core/audit/entry.ts";
 import { parseLine } from "../../core/audit/line.ts";
 import { LIMITS } from "../../core/limits.ts";
 import type { LogReader } from "../../core/audit/verify/mod.ts";
-import { LOG_FILE, readIfPresent } from "./directory.ts";
+import { LOG_FILE } from "./directory.ts";
+import { type Disk, SYSTEM_DISK } from "./disk.ts";
 import { linesBackward, linesForward, readExactly } from "./lines.ts";
 
 /** One entry as stored. */
@@ -63,18 +64,11 @@ export function matches(entry: AuditEntry, filter: AuditFilter): boolean {
 }
 
 /** A directory as the verifier reads it; the log file in pieces, so that its size does not matter. */
-export function directoryReader(directory: string): LogReader {
+export function directoryReader(directory: string, disk: Disk = SYSTEM_DISK): LogReader {
   return {
-    read: (name) => readIfPresent(`${directory}/${name}`),
-    async stream(name) {
-      if (name !== LOG_FILE) return undefined;
-      try {
-        return (await Deno.open(`${directory}/${name}`)).readable;
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        throw error;
-      }
-    },
+    read: (name) => disk.read(`${directory}/${name}`),
+    stream: (name) =>
+      name === LOG_FILE ? disk.stream(`${directory}/${name}`) : Promise.resolve(undefined),
   };
 }
 
@@ -87,6 +81,7 @@ export async function listEntries(
   directory: string,
   end_bytes: number,
   filter: AuditFilter,
+  disk: Disk,
 ): Promise<ListResult> {
   const limit = Math.min(Math.max(1, filter.limit ?? LIST_ENTRIES_DEFAULT), LIST_ENTRIES_MAX);
   const entries: LoggedEntry[] = [];
@@ -95,8 +90,8 @@ export async function listEntries(
   const path = `${directory}/${LOG_FILE}`;
   const end = filter.before_seq === undefined
     ? end_bytes
-    : await offsetOfSeq(path, end_bytes, filter.before_seq);
-  for await (const { bytes: raw } of linesBackward(path, end)) {
+    : await offsetOfSeq(path, end_bytes, filter.before_seq, disk);
+  for await (const { bytes: raw } of linesBackward(path, end, disk)) {
     if (scanned === SCAN_ENTRIES_MAX || bytes > LIST_BYTES_MAX) {
       return { entries, scan_limit_reached: true };
     }
@@ -119,8 +114,13 @@ const SEQ = /^\{"seq":(\d+),/;
  *
  * @returns `end` when the log does not reach that far.
  */
-async function offsetOfSeq(path: string, end: number, seq: bigint): Promise<number> {
-  using file = await Deno.open(path);
+async function offsetOfSeq(
+  path: string,
+  end: number,
+  seq: bigint,
+  disk: Disk,
+): Promise<number> {
+  using file = await disk.open(path);
   let low = 0;
   let high = end;
   while (high - low > BISECT_BYTES) {
@@ -132,7 +132,7 @@ async function offsetOfSeq(path: string, end: number, seq: bigint): Promise<numb
     if (found === undefined || BigInt(found) >= seq) high = middle;
     else low = middle + start;
   }
-  for await (const line of linesForward(path, low, end, LIMITS.audit_entry_bytes)) {
+  for await (const line of linesForward(path, low, end, LIMITS.audit_entry_bytes, disk)) {
     const found = SEQ.exec(decoder.decode(line.bytes.subarray(0, 64)))?.[1];
     if (found !== undefined && BigInt(found) >= seq) return line.start;
   }
@@ -159,9 +159,10 @@ export async function* tailEntries(
   directory: string,
   live: LiveEnd,
   options: { readonly backlog: number; readonly signal: AbortSignal },
+  disk: Disk,
 ): AsyncGenerator<LoggedEntry> {
   const path = `${directory}/${LOG_FILE}`;
-  let at = await backlogStart(path, live.offset_bytes(), options.backlog);
+  let at = await backlogStart(path, live.offset_bytes(), options.backlog, disk);
   const stopped = Promise.withResolvers<void>();
   const stop = () => stopped.resolve();
   options.signal.addEventListener("abort", stop, { once: true });
@@ -170,7 +171,8 @@ export async function* tailEntries(
       const moved = live.moved();
       const end = live.offset_bytes();
       if (end > at) {
-        for await (const { bytes } of linesForward(path, at, end, LIMITS.audit_entry_bytes)) {
+        const lines = linesForward(path, at, end, LIMITS.audit_entry_bytes, disk);
+        for await (const { bytes } of lines) {
           if (options.signal.aborted) return;
           const line = decoder.decode(bytes);
           yield { seq: BigInt(SEQ.exec(line)?.[1] ?? 0), line };
@@ -184,11 +186,16 @@ export async function* tailEntries(
   }
 }
 
-async function backlogStart(path: string, end: number, backlog: number): Promise<number> {
+async function backlogStart(
+  path: string,
+  end: number,
+  backlog: number,
+  disk: Disk,
+): Promise<number> {
   let start = end;
   let left = Math.min(Math.max(0, backlog), TAIL_BACKLOG_MAX);
   if (left === 0) return end;
-  for await (const line of linesBackward(path, end)) {
+  for await (const line of linesBackward(path, end, disk)) {
     start = line.start;
     if (--left === 0) break;
   }

@@ -12,14 +12,8 @@ import { equalBytes } from "../../core/audit/merkle.ts";
 import type { TreeEdge } from "../../core/audit/tile_builder.ts";
 import { rootOfEdge } from "../../core/audit/tiles.ts";
 import type { DurableEnd } from "./commit.ts";
-import {
-  LOG_FILE,
-  readIfPresent,
-  STATE_FILE,
-  syncDirectory,
-  TREE_DIRECTORY,
-  writeDurably,
-} from "./directory.ts";
+import { LOG_FILE, STATE_FILE, TREE_DIRECTORY, writeDurably } from "./directory.ts";
+import type { Disk } from "./disk.ts";
 import { AuditOpenError, reasonOf } from "./errors.ts";
 import { readExactly } from "./lines.ts";
 import { BEGINNING, startingPoint } from "./starting_point.ts";
@@ -64,9 +58,12 @@ export interface Recovered {
  */
 export async function recover(options: RecoveryOptions): Promise<Recovered> {
   const path = `${options.directory}/${LOG_FILE}`;
-  const length_bytes = (await statIfPresent(path))?.size ?? 0;
+  const { disk } = options.host;
+  const length_bytes = await sizeIfPresent(path, disk) ?? 0;
   const checkpoint = await readCheckpoint(options);
-  const start = options.full ? undefined : await startingPoint(options.directory, length_bytes);
+  const start = options.full
+    ? undefined
+    : await startingPoint(options.directory, length_bytes, disk);
   const trusted = start !== undefined && checkpoint !== undefined &&
     agrees(start.edge, checkpoint.head);
   const from = trusted ? start : BEGINNING;
@@ -102,19 +99,19 @@ function agrees(edge: TreeEdge, head: TreeHead): boolean {
     (edge.size === head.size && equalBytes(rootOfEdge(edge.hashes), head.root));
 }
 
-async function statIfPresent(path: string): Promise<Deno.FileInfo | undefined> {
+async function sizeIfPresent(path: string, disk: Disk): Promise<number | undefined> {
   try {
-    return await Deno.stat(path);
+    return await disk.sizeOf(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
     throw new AuditOpenError(`cannot open audit log: \`${path}\`: ${reasonOf(error)}`);
   }
 }
 
 async function readCheckpoint(options: RecoveryOptions) {
-  const bytes = await readIfPresent(`${options.directory}/${TREE_DIRECTORY}/checkpoint`);
+  const { directory, host: { disk } } = options;
+  const bytes = await disk.read(`${directory}/${TREE_DIRECTORY}/checkpoint`);
   if (bytes === undefined) {
-    if (await statIfPresent(`${options.directory}/${STATE_FILE}`) === undefined) return undefined;
+    if (await sizeIfPresent(`${directory}/${STATE_FILE}`, disk) === undefined) return undefined;
     // The state note is only ever written after a checkpoint.
     throw tamper("its checkpoint is missing, although one was signed (`log/state.json` is there)");
   }
@@ -135,21 +132,26 @@ async function cutTail(
   offset_bytes: number,
   length_bytes: number,
 ): Promise<TornTail> {
-  const seconds = Math.floor(options.now_ms() / 1000);
-  const saved_as = await freeName(options.directory, seconds);
-  using file = await Deno.open(path, { read: true, write: true });
-  const bytes = await readExactly(file, offset_bytes, length_bytes - offset_bytes);
-  await writeDurably(`${options.directory}/${saved_as}`, bytes);
-  await syncDirectory(options.directory);
-  await file.truncate(offset_bytes);
-  await file.sync();
+  const { directory, host: { disk, now_ms } } = options;
+  const saved_as = await freeName(directory, Math.floor(now_ms() / 1000), disk);
+  using torn = await disk.open(path);
+  const bytes = await readExactly(torn, offset_bytes, length_bytes - offset_bytes);
+  await writeDurably(`${directory}/${saved_as}`, bytes, disk);
+  await disk.syncDirectory(directory);
+  const log = await disk.openLog(path);
+  try {
+    await log.truncate(offset_bytes);
+    await log.sync();
+  } finally {
+    log.close();
+  }
   return { saved_as, offset_bytes, length_bytes: bytes.length };
 }
 
-async function freeName(directory: string, seconds: number): Promise<string> {
+async function freeName(directory: string, seconds: number, disk: Disk): Promise<string> {
   for (let attempt = 0; attempt < 1_000; attempt++) {
     const name = `gateway-default.torn-${seconds}${attempt === 0 ? "" : `-${attempt}`}.bin`;
-    if (await statIfPresent(`${directory}/${name}`) === undefined) return name;
+    if (await sizeIfPresent(`${directory}/${name}`, disk) === undefined) return name;
   }
   throw new AuditOpenError(
     `cannot open audit log: too many saved tails in \`${directory}\`; move them away`,

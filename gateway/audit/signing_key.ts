@@ -7,7 +7,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { dirname } from "node:path";
 import { keyId, type NoteSigner, rawPublicKey } from "../../core/audit/checkpoint.ts";
-import { syncDirectory, writeAll } from "./directory.ts";
+import { SYSTEM_DISK, writeAll } from "./disk.ts";
 import { AuditOpenError, reasonOf } from "./errors.ts";
 
 const OTHERS = 0o077;
@@ -86,7 +86,7 @@ async function createSigningKey(path: string): Promise<KeyObject> {
     throw refuse(path, `it cannot be made: ${reasonOf(error)}`, "give write access to its folder");
   }
   // Best effort: the folder may lie outside what this process may read.
-  await syncDirectory(dirname(path)).catch(() => {});
+  await SYSTEM_DISK.syncDirectory(dirname(path)).catch(() => {});
   return createPrivateKey(pem);
 }
 

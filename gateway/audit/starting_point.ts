@@ -17,7 +17,8 @@ import {
   tilePath,
 } from "../../core/audit/tiles.ts";
 import { LIMITS } from "../../core/limits.ts";
-import { LOG_FILE, readIfPresent, STATE_FILE, TREE_DIRECTORY } from "./directory.ts";
+import { LOG_FILE, STATE_FILE, TREE_DIRECTORY } from "./directory.ts";
+import type { Disk } from "./disk.ts";
 import { readExactly } from "./lines.ts";
 
 /** A place in the log with everything before it accounted for. */
@@ -33,17 +34,18 @@ export const BEGINNING: StartingPoint = { head: GENESIS, offset_bytes: 0, edge: 
 export async function startingPoint(
   directory: string,
   length_bytes: number,
+  disk: Disk,
 ): Promise<StartingPoint | undefined> {
-  const state = parseState(await readIfPresent(`${directory}/${STATE_FILE}`));
+  const state = parseState(await disk.read(`${directory}/${STATE_FILE}`));
   if (state === undefined || state.offset_bytes > length_bytes) return undefined;
   try {
-    const last = await lineEndingAt(`${directory}/${LOG_FILE}`, state.offset_bytes);
+    const last = await lineEndingAt(`${directory}/${LOG_FILE}`, state.offset_bytes, disk);
     const entry = parseLine(last);
     const head = headAfter(entry.seq - 1n, entry.previous_hash.toHex());
     const matches = entry.entry_hash.toHex() === state.entry_hash &&
       entry.seq === BigInt(state.size - 1) && chainProblem(entry, head) === undefined;
     if (!matches) return undefined;
-    const edge = await readEdge(directory, state.size);
+    const edge = await readEdge(directory, state.size, disk);
     return edge && {
       head: headAfter(entry.seq, state.entry_hash),
       offset_bytes: state.offset_bytes,
@@ -73,8 +75,8 @@ function parseState(bytes: Uint8Array | undefined): State | undefined {
   }
 }
 
-async function lineEndingAt(path: string, offset_bytes: number): Promise<string> {
-  using file = await Deno.open(path);
+async function lineEndingAt(path: string, offset_bytes: number, disk: Disk): Promise<string> {
+  using file = await disk.open(path);
   const length = Math.min(offset_bytes, LIMITS.audit_entry_bytes + 2);
   const bytes = await readExactly(file, offset_bytes - length, length);
   if (bytes.at(-1) !== 0x0a) throw new Error("no line ends there");
@@ -83,19 +85,24 @@ async function lineEndingAt(path: string, offset_bytes: number): Promise<string>
 }
 
 /** Right edge from the partial tiles on disk; `undefined` unless tile and bundle agree. */
-async function readEdge(directory: string, size: number): Promise<TreeEdge | undefined> {
+async function readEdge(
+  directory: string,
+  size: number,
+  disk: Disk,
+): Promise<TreeEdge | undefined> {
   const hashes: Uint8Array[][] = [];
   for (let level = 0; levelCount(size, level) > 0; level++) {
     const index = Math.floor(levelCount(size, level) / TILE_WIDTH);
     const name = tileAt("tile", level, index, size);
-    const bytes = name && await Deno.readFile(`${directory}/${TREE_DIRECTORY}/${tilePath(name)}`);
+    const bytes = name && await disk.read(`${directory}/${TREE_DIRECTORY}/${tilePath(name)}`);
     if (name && bytes?.length !== name.width * 32) return undefined;
     hashes.push(bytes === undefined ? [] : splitTile(bytes));
   }
   const bundle = tileAt("entries", 0, Math.floor(size / TILE_WIDTH), size);
   if (bundle === undefined) return { size, hashes, entries: [] };
   const path = `${directory}/${TREE_DIRECTORY}/${tilePath(bundle)}`;
-  const entries = decodeBundle(await Deno.readFile(path));
+  const bundled = await disk.read(path);
+  const entries = bundled && decodeBundle(bundled);
   const leaves = hashes[0] ?? [];
   const agree = entries?.length === leaves.length &&
     entries.every((entry, i) => equalBytes(leafHash(entry), leaves[i] ?? entry));

@@ -12,7 +12,9 @@ import { TileBuilder, type TileFile, type TreeEdge } from "../../core/audit/tile
 import { verifyLog } from "../../core/audit/verify/mod.ts";
 import { LIMITS } from "../../core/limits.ts";
 import { TREE_DIRECTORY, writeDurably } from "./directory.ts";
+import type { Disk } from "./disk.ts";
 import { AuditTamperError } from "./errors.ts";
+import type { AuditHost } from "./host.ts";
 import { linesForward, type PlacedLine } from "./lines.ts";
 import { directoryReader } from "./reading.ts";
 import { decodeText, type StartingPoint } from "./starting_point.ts";
@@ -25,7 +27,7 @@ export interface RecoveryOptions {
   readonly verifier_key: string;
   /** Read and check everything, whatever the state note says. */
   readonly full: boolean;
-  readonly now_ms: () => number;
+  readonly host: Pick<AuditHost, "disk" | "now_ms">;
 }
 
 /** No batch is larger, so no crash tears more. */
@@ -65,7 +67,9 @@ export class TailScan {
   }
 
   async run(path: string, length_bytes: number): Promise<void> {
-    const lines = linesForward(path, this.offset_bytes, length_bytes, LIMITS.audit_entry_bytes);
+    const { disk } = this.options.host;
+    const line_bytes_max = LIMITS.audit_entry_bytes;
+    const lines = linesForward(path, this.offset_bytes, length_bytes, line_bytes_max, disk);
     for await (const line of lines) {
       const what = this.#problem(line);
       if (what !== undefined) {
@@ -111,7 +115,8 @@ export class TailScan {
   async #judge(path: string, line: PlacedLine, what: string, length_bytes: number): Promise<void> {
     const index = this.#builder.size;
     this.#bad = { index, what };
-    const torn = this.#checkpoint_reached && await isTorn(path, line.start, length_bytes);
+    const torn = this.#checkpoint_reached &&
+      await isTorn(path, line.start, length_bytes, this.options.host.disk);
     if (!torn) throw await this.#diagnose(`line ${index + 1} ${what}`);
     this.torn_at = line.start;
   }
@@ -133,16 +138,17 @@ export class TailScan {
 
   async #flush(): Promise<void> {
     const folder = `${this.options.directory}/${TREE_DIRECTORY}`;
-    for (const file of this.#files) await writeDurably(`${folder}/${file.path}`, file.bytes);
+    for (const { path, bytes } of this.#files) {
+      await writeDurably(`${folder}/${path}`, bytes, this.options.host.disk);
+    }
     this.#files = [];
   }
 
   /** Lets the independent verifier name the first bad entry. */
   async #diagnose(what: string): Promise<AuditTamperError> {
     try {
-      const report = await verifyLog(directoryReader(this.options.directory), {
-        verifier_key: this.options.verifier_key,
-      });
+      const { directory, host, verifier_key } = this.options;
+      const report = await verifyLog(directoryReader(directory, host.disk), { verifier_key });
       const first = report.first;
       if (first?.index !== undefined) {
         return tamper(`${what}; first bad entry: ${first.message}`, first.index);
@@ -159,10 +165,15 @@ export class TailScan {
  * newline, or blocks that never reached the disk and read as zeros. A whole entry further on, or
  * a whole line that is wrong, is damage of another kind.
  */
-async function isTorn(path: string, start: number, length_bytes: number): Promise<boolean> {
+async function isTorn(
+  path: string,
+  start: number,
+  length_bytes: number,
+  disk: Disk,
+): Promise<boolean> {
   if (length_bytes - start > TORN_BYTES_MAX) return false;
   let torn = false;
-  for await (const line of linesForward(path, start, length_bytes, length_bytes)) {
+  for await (const line of linesForward(path, start, length_bytes, length_bytes, disk)) {
     if (!line.ended || line.bytes.includes(0)) torn = true;
     else if (isEntry(line.bytes) || !torn) return false;
   }

@@ -4,20 +4,15 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
 import { dirname } from "node:path";
 import { type NoteSigner, signTreeHead } from "../../core/audit/checkpoint.ts";
 import { TileBuilder, type TileFile, type TreeEdge } from "../../core/audit/tile_builder.ts";
 import { partialTiles, TILE_WIDTH, tilePath } from "../../core/audit/tiles.ts";
 import type { DurableBatch, DurableEnd } from "./commit.ts";
-import {
-  replaceDurably,
-  STATE_FILE,
-  syncDirectory,
-  TREE_DIRECTORY,
-  writeDurably,
-} from "./directory.ts";
+import { replaceDurably, STATE_FILE, TREE_DIRECTORY, writeDurably } from "./directory.ts";
+import type { Disk } from "./disk.ts";
 import { reasonOf } from "./errors.ts";
+import type { AuditHost } from "./host.ts";
 
 /** The newest checkpoint. */
 export interface PublishedCheckpoint {
@@ -45,6 +40,7 @@ export interface Tree {
 
 /** What the tree writer needs. */
 export interface TreeWriterOptions {
+  readonly host: AuditHost;
   readonly directory: string;
   readonly signer: NoteSigner;
   readonly edge: TreeEdge;
@@ -86,7 +82,7 @@ export class TreeWriter implements Tree {
   #lag_bytes = 0;
   #room: PromiseWithResolvers<void> | undefined;
   #failure: string | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #cancel_timer: (() => void) | undefined;
 
   constructor(options: TreeWriterOptions) {
     this.#options = options;
@@ -137,20 +133,22 @@ export class TreeWriter implements Tree {
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#disarm();
     while (this.#running !== undefined) await this.#running;
-    clearTimeout(this.#timer);
+    this.#disarm();
   }
 
   #arm(): void {
-    if (this.#timer !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+    // A pending checkpoint alone does not keep the process alive: close() writes the last one.
+    this.#cancel_timer ??= this.#options.host.later(() => {
+      this.#cancel_timer = undefined;
       this.checkpoint().catch(() => this.#arm());
     }, this.#options.interval_ms);
-    // A pending checkpoint alone does not keep the process alive: close() writes the last one.
-    Deno.unrefTimer(this.#timer as unknown as number);
+  }
+
+  #disarm(): void {
+    this.#cancel_timer?.();
+    this.#cancel_timer = undefined;
   }
 
   async #run(): Promise<void> {
@@ -181,7 +179,7 @@ export class TreeWriter implements Tree {
     for (const [i, newline] of batch.newlines.entries()) {
       this.#builder.push(batch.bytes.subarray(start, newline));
       start = newline + 1;
-      if (i % ENTRIES_A_SLICE === ENTRIES_A_SLICE - 1) await setImmediate();
+      if (i % ENTRIES_A_SLICE === ENTRIES_A_SLICE - 1) await this.#options.host.turn();
     }
     this.#lag_bytes -= batch.bytes.length;
     for (const file of this.#builder.takeComplete()) {
@@ -220,7 +218,7 @@ export class TreeWriter implements Tree {
   async #writeFile(file: TileFile): Promise<void> {
     const path = `${this.#options.directory}/${TREE_DIRECTORY}/${file.path}`;
     this.#dirty_directories.add(dirname(path));
-    await writeDurably(path, file.bytes);
+    await writeDurably(path, file.bytes, this.#options.host.disk);
     if (file.name.width < TILE_WIDTH) this.#partial_folders.add(dirname(file.path));
   }
 
@@ -238,18 +236,20 @@ export class TreeWriter implements Tree {
   }
 
   async #write(): Promise<string> {
-    const { directory, signer } = this.#options;
+    const { directory, signer, host } = this.#options;
     const size = this.#builder.size;
     await this.#flush();
     await this.#writeFiles(this.#builder.partials());
-    for (const path of this.#dirty_directories) await syncWithParents(path, directory);
+    for (const path of this.#dirty_directories) {
+      await syncWithParents(path, directory, host.disk);
+    }
     this.#dirty_directories.clear();
     const head = { origin: signer.name, size, root: this.#builder.root() };
     const text = signTreeHead(head, signer);
-    await replaceDurably(`${directory}/${TREE_DIRECTORY}/checkpoint`, text);
-    this.#published = { text, size, time_ms: Date.now() };
+    await replaceDurably(`${directory}/${TREE_DIRECTORY}/checkpoint`, text, host.disk);
+    this.#published = { text, size, time_ms: host.now_ms() };
     this.#failure = undefined;
-    await replaceDurably(`${directory}/${STATE_FILE}`, this.#stateText(size));
+    await replaceDurably(`${directory}/${STATE_FILE}`, this.#stateText(size), host.disk);
     await this.#dropPartials();
     return text;
   }
@@ -272,11 +272,11 @@ export class TreeWriter implements Tree {
       if (current.has(folder)) continue;
       this.#partial_folders.delete(folder);
       const path = `${this.#options.directory}/${TREE_DIRECTORY}/${folder}`;
-      await Deno.remove(path, { recursive: true }).catch(() => {});
+      await this.#options.host.disk.remove(path).catch(() => {});
     }
   }
 }
 
-async function syncWithParents(path: string, root: string): Promise<void> {
-  for (let at = path; at.length > root.length; at = dirname(at)) await syncDirectory(at);
+async function syncWithParents(path: string, root: string, disk: Disk): Promise<void> {
+  for (let at = path; at.length > root.length; at = dirname(at)) await disk.syncDirectory(at);
 }

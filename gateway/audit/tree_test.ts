@@ -5,6 +5,7 @@ import { GENESIS } from "../../core/audit/chain.ts";
 import { verifyLog, verifyProof } from "../../core/audit/verify/mod.ts";
 import { draft, SampleDirectory } from "./_sample_directory.ts";
 import { AuditOpenError, AuditUnavailableError } from "./errors.ts";
+import { SYSTEM_HOST } from "./host.ts";
 import { directoryReader } from "./reading.ts";
 import { type Tree, TreeWriter } from "./tree.ts";
 import { TreeThread } from "./tree_thread.ts";
@@ -74,6 +75,7 @@ Deno.test("a log whose first checkpoint cannot be written does not open", async 
 function startWriter(at: SampleDirectory, lag_bytes_max: number): Tree {
   Deno.mkdirSync(`${at.directory}/log/tile/entries`, { recursive: true });
   return new TreeWriter({
+    host: SYSTEM_HOST,
     directory: at.directory,
     signer: sampleSigner().signer,
     edge: EMPTY_EDGE,

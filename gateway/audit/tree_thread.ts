@@ -12,8 +12,8 @@ import {
   type TreeWriterOptions,
 } from "./tree.ts";
 
-/** What the thread starts with: a key cannot cross as an object. */
-export interface ThreadOptions extends Omit<TreeWriterOptions, "signer" | "onTask"> {
+/** What the thread starts with: neither a key nor the machine can cross as an object. */
+export interface ThreadOptions extends Omit<TreeWriterOptions, "signer" | "onTask" | "host"> {
   readonly signer_name: string;
   readonly private_key_pem: string;
 }
@@ -88,7 +88,7 @@ export class TreeThread implements Tree {
   }
 
   /** Starts the thread and waits until it is ready. */
-  static async start(options: TreeWriterOptions): Promise<TreeThread> {
+  static async start(options: Omit<TreeWriterOptions, "host">): Promise<TreeThread> {
     const thread = new TreeThread();
     const { directory, edge, end, published, interval_ms, signer } = options;
     thread.#published = published;

@@ -5,6 +5,7 @@
  */
 import { createPrivateKey } from "node:crypto";
 import { reasonOf } from "./errors.ts";
+import { SYSTEM_HOST } from "./host.ts";
 import { TreeWriter } from "./tree.ts";
 import type { FromTree, ToTree } from "./tree_thread.ts";
 
@@ -37,7 +38,7 @@ scope.onmessage = ({ data }) => {
       const onTask = (idle: boolean) => {
         if (idle || fed_bytes - reported_bytes >= REPORT_BYTES) report();
       };
-      tree = new TreeWriter({ ...options, signer, onTask });
+      tree = new TreeWriter({ ...options, host: SYSTEM_HOST, signer, onTask });
       report();
       return;
     }

@@ -22,7 +22,7 @@ import type { AuditLog } from "./audit/log.ts";
 import { type Clock, SYSTEM_CLOCK } from "./clock.ts";
 import type { GatewayConfig } from "./config.ts";
 import { Counters } from "./counters.ts";
-import { DecisionEngine } from "./engine/engine.ts";
+import { type Answer, DecisionEngine } from "./engine/engine.ts";
 import { ControlStreams } from "./registry/control_streams.ts";
 import { RegistryError } from "./registry/failure.ts";
 import { PolicyStore } from "./engine/policy_store.ts";
@@ -106,8 +106,11 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
     },
   });
   const started_ms = clock.now_ms();
-  const suspend = (key: string) => {
-    registry.suspend(key, "budget limit exceeded", { cause: "budget_exceeded" }).catch((error) => {
+  const suspend = ({ key, cause }: NonNullable<Answer["suspend"]>) => {
+    const made = cause === "budget"
+      ? registry.suspend(key, "budget limit exceeded", { cause: "budget_exceeded" })
+      : registry.suspend(key, "quarantined: anomaly detected", { cause: "policy" });
+    made.catch((error) => {
       // Already suspended is the usual race of two denials; anything else is counted and shown.
       if (!(error instanceof RegistryError && error.code === "wrong_status")) {
         counters.add("suspensions_failed");

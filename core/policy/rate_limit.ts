@@ -89,6 +89,19 @@ export class RateBuckets {
     return true;
   }
 
+  /**
+   * Gives one token back: the call it was taken for did not go through. Never fills a bucket past
+   * its limit; a bucket that was dropped meanwhile was full.
+   */
+  refund(charge: RateCharge, now_ms: number): void {
+    const bucket = this.#scopes.get(charge.scope)?.get(charge.tool);
+    if (bucket === undefined) return;
+    const { limit_per_hour } = bucket;
+    const units = unitsAt(bucket, limit_per_hour, now_ms) + TOKEN_UNITS;
+    bucket.units = Math.min(limit_per_hour * TOKEN_UNITS, units);
+    bucket.at_ms = Math.max(bucket.at_ms, now_ms);
+  }
+
   #addScope(name: string): Map<string, Bucket> {
     const scope = new Map<string, Bucket>();
     this.#scopes.set(name, scope);

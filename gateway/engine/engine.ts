@@ -1,39 +1,46 @@
 /**
- * From a wire question to a wire answer: identity, decision, mode, evidence. Synchronous and free
- * of I/O; the service makes the evidence durable before the answer leaves (design law 2).
+ * From a wire question to an answer: identity, policy, detectors, approval, reservation, evidence.
+ *
+ * Policy decides first and alone (`core/policy/decide.ts`); every later part can only refuse, or
+ * hold a call until a person agrees. Without a person in the way an answer is computed at once;
+ * the service makes the evidence durable before it leaves (design law 2).
  *
  * @module
  */
-import { create } from "@bufbuild/protobuf";
-import type { Action } from "../../core/action.ts";
-import { type EntryDraft, hash16 } from "../../core/audit/entry.ts";
 import { decide, type Facts } from "../../core/policy/decide.ts";
 import { explain } from "../../core/policy/explain.ts";
 import type { PolicySet } from "../../core/policy/compile.ts";
+import type { Cascade } from "../../core/policy/cascade.ts";
 import type { RateBuckets } from "../../core/policy/rate_limit.ts";
-import type { Principal } from "../../core/principal.ts";
-import type { Decision, Explanation, RuleRef } from "../../core/verdict.ts";
-import { actionFromWire, identifierProblem, verdictOf } from "../../proto/mapping.ts";
-import {
-  type CheckActionRequest,
-  type CheckActionResponse,
-  CheckActionResponseSchema,
-} from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
-import type { AgentRecord } from "../../storage/sqlite/records.ts";
-import { effectiveEnforcement } from "../registry/enforcement.ts";
+import type { Decision } from "../../core/verdict.ts";
+import type { CheckActionRequest } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Clock } from "../clock.ts";
-import { clean, decisionEntry, type LineageRecord, type WireDecision } from "./evidence.ts";
-import { redactRules } from "./wire_answer.ts";
+import { type Answer, AnswerWriter } from "./answer.ts";
+import {
+  type AnomalyVerdict,
+  type ApprovalOutcome,
+  type Asked,
+  type CallTerms,
+  type EngineParts,
+  PLAIN_TERMS,
+  type Reserve,
+} from "./parts.ts";
+import { identify, type Question, understand } from "./question.ts";
+import {
+  allowed,
+  ANOMALY_RULE,
+  APPROVAL_RULE,
+  isObserved,
+  refused,
+  refusedByPolicy,
+  type Ruling,
+} from "./ruling.ts";
 
-/** Rule label of the identity circuit (contract `wire` §1.3). */
-export const IDENTITY_RULE = "a2a_identity_verification";
-/** Rule label of approvals. */
-export const APPROVAL_RULE = "requires_approval";
-/** Rule label of a redaction. */
-export const REDACTION_RULE = "data_pattern_scan";
-
-const ASSURANCE = { unattributed: 1, asserted: 2, bound: 3 } as const;
+export type { Answer } from "./answer.ts";
+export { IDENTITY_RULE } from "./answer.ts";
+export { InvalidRequest } from "./question.ts";
+export { APPROVAL_RULE, REDACTION_RULE } from "./ruling.ts";
 
 /** What the engine decides with. */
 export interface EngineDependencies {
@@ -41,276 +48,319 @@ export interface EngineDependencies {
   readonly policy: () => PolicySet;
   readonly buckets: RateBuckets;
   readonly clock: Clock;
+  /** @default no parts: what needs one is refused by name */
+  readonly parts?: EngineParts;
 }
 
-/** A finished answer with the evidence that must be durable before it is sent. */
-export interface Answer {
-  readonly response: CheckActionResponse;
-  readonly entry: EntryDraft;
-  /** The rule that decided, when one did. */
-  readonly rule: RuleRef | undefined;
-  /** Computes the explanation, on demand: it re-decides and is dear. */
-  readonly explain: () => Explanation;
-  /** Registry key of an agent whose budget denial asks for suspension. */
-  readonly suspend: string | undefined;
-}
-
-/** A request the contract answers with `INVALID_ARGUMENT`. */
-export class InvalidRequest extends Error {
-  override readonly name = "InvalidRequest";
-}
-
-/** The question after identity: who asks, what, and under which mode. */
-interface Question {
-  readonly request: CheckActionRequest;
-  readonly action: Action;
-  readonly principal: Principal;
-  readonly record: AgentRecord | undefined;
-  readonly started_us: number;
+/** One look at a question: the moment, the policy of that moment, and its decision. */
+interface Look {
+  readonly asked: Asked;
+  readonly question: Question;
+  readonly policy: PolicySet;
+  readonly facts: Facts;
+  readonly decision: Decision;
 }
 
 /** Turns questions into answers. Holds no state but what its dependencies hold. */
 export class DecisionEngine {
-  readonly #agent_keys = new Map<string, Uint8Array>();
-  readonly #session_keys = new Map<string, Uint8Array>();
+  readonly #on: EngineDependencies;
+  readonly #parts: EngineParts;
+  readonly #writer: AnswerWriter;
 
-  constructor(private readonly on: EngineDependencies) {}
+  constructor(on: EngineDependencies) {
+    this.#on = on;
+    this.#parts = on.parts ?? {};
+    this.#writer = new AnswerWriter(on.clock);
+  }
+
+  /** Checks the form of a request without deciding it. @throws {InvalidRequest} naming the field. */
+  check(request: CheckActionRequest): void {
+    understand(request, this.#on.registry, this.#on.clock.now_ms(), 0);
+  }
 
   /**
-   * Answers one question for real: a rate token is taken when the answer is not a denial.
+   * Answers one question for real: tokens, money and grants are taken when the answer allows.
    *
+   * @returns At once, unless a person must agree first.
    * @throws {InvalidRequest} naming the field, when the request is malformed.
    */
-  answer(request: CheckActionRequest): Answer {
-    return this.#answer(request, true);
+  answer(
+    request: CheckActionRequest,
+    terms: CallTerms = PLAIN_TERMS,
+  ): Answer | Promise<Answer> {
+    const { clock, registry } = this.#on;
+    const started_us = clock.monotonic_us();
+    const now_ms = clock.now_ms();
+    const understood = understand(request, registry, now_ms, started_us);
+    if (understood.outcome === "identity_denied") {
+      const { action, reason } = understood;
+      return this.#writer.refuseIdentity(request, action, reason, started_us);
+    }
+    const look = this.#look(understood.question, now_ms);
+    const { decision } = look;
+    const anomaly = this.#parts.anomalies?.observe({
+      ...look.asked,
+      decision,
+      micro_usd: this.#price(look),
+    });
+    if (decision.outcome === "deny") return this.#finish(look, refusedByPolicy(decision));
+    const reason = anomaly && refusalBy(anomaly);
+    if (reason !== undefined) {
+      const suspend = anomaly?.response === "quarantine";
+      return this.#finish(
+        look,
+        refused(decision, reason, ANOMALY_RULE, { suspend, ...(anomaly && { anomaly }) }),
+      );
+    }
+    const asked_by = decision.outcome === "require_approval"
+      ? "policy"
+      : anomaly?.response === "require_approval"
+      ? "anomaly"
+      : undefined;
+    const more = anomaly === undefined ? {} : { anomaly };
+    if (asked_by === undefined) return this.#finish(look, this.#take(look, terms, more));
+    // Nobody is asked about a call that goes through either way.
+    if (isObserved(look.question.record, now_ms)) return this.#finish(look, waits(decision, more));
+    return this.#askPerson(look, terms, asked_by, more);
   }
 
   /** The same answer without any side effect (contract `policy-and-gateway` §4.10). */
   simulate(request: CheckActionRequest): Answer {
-    return this.#answer(request, false);
+    const { clock, registry } = this.#on;
+    const started_us = clock.monotonic_us();
+    const now_ms = clock.now_ms();
+    const understood = understand(request, registry, now_ms, started_us);
+    if (understood.outcome === "identity_denied") {
+      const { action, reason } = understood;
+      return this.#writer.refuseIdentity(request, action, reason, started_us);
+    }
+    const look = this.#look(understood.question, now_ms);
+    return this.#write(look, this.#preview(look));
   }
 
-  #answer(request: CheckActionRequest, real: boolean): Answer {
-    const started_us = this.on.clock.monotonic_us();
-    const now_ms = this.on.clock.now_ms();
-    const problem = identifierProblem(request);
-    if (problem !== undefined) throw new InvalidRequest(`${problem.field}: ${problem.message}`);
-    const claimed = request.agentId;
-    const identity = this.on.registry.principalFor(
-      {
-        org_id: claimed?.orgId ?? "",
-        team_id: claimed?.teamId ?? "",
-        agent_id: claimed?.agentId ?? "",
-      },
-      request.credentialToken,
-      now_ms,
-    );
-    const mapped = actionFromWire(request.context);
-    if (identity.outcome === "identity_denied") {
-      const kind = mapped.ok ? mapped.action.kind : "malformed";
-      return this.#refuseIdentity(request, kind, identity.reason, started_us);
+  #preview(look: Look): Ruling {
+    const { decision } = look;
+    if (decision.outcome === "deny") return refusedByPolicy(decision);
+    if (decision.outcome === "require_approval") {
+      return this.#parts.approvals === undefined ? unapprovable(decision) : waits(decision, {});
     }
-    if (!mapped.ok) throw new InvalidRequest(`${mapped.field}: ${mapped.message}`);
-    const question: Question = {
-      request,
-      action: mapped.action,
-      principal: identity.principal,
-      record: identity.record,
-      started_us,
-    };
+    const reserve = this.#parts.ledger?.preview(this.#reservation(look, PLAIN_TERMS));
+    return reserve?.outcome === "denied" ? unaffordable(decision, reserve, {}) : allowed(decision);
+  }
+
+  /** Decides a question as things stand at one moment. Takes nothing. */
+  #look(question: Question, now_ms: number): Look {
+    const policy = this.#on.policy();
     const facts: Facts = {
       now_ms,
-      principal: identity.principal,
-      rateTokens: (charge) => this.on.buckets.tokens(charge, now_ms),
-      // No ledger in this release: a budget then refuses model calls by name (design law 1).
-      spend: { state: "unavailable" },
+      principal: question.principal,
+      rateTokens: (charge) => this.#on.buckets.tokens(charge, now_ms),
+      spend: this.#parts.ledger?.spend(question.principal, now_ms) ?? { state: "unavailable" },
     };
-    const policy = this.on.policy();
-    const decision = decide(policy, mapped.action, facts);
-    if (real && decision.charge !== undefined && decision.outcome !== "deny") {
+    const { principal, record, action, request } = question;
+    return {
+      asked: { principal, record, action, now_ms, trace_id: request.traceId },
+      question,
+      policy,
+      facts,
+      decision: decide(policy, action, facts),
+    };
+  }
+
+  #price(look: Look): number {
+    return this.#parts.ledger?.price(look.asked.action) ?? 0;
+  }
+
+  #reservation(
+    look: Look,
+    terms: CallTerms,
+  ): Parameters<NonNullable<EngineParts["ledger"]>["reserve"]>[0] {
+    const budgets = cascadeOf(look)?.budgets ?? [];
+    return { ...look.asked, budgets, settles: terms.settles };
+  }
+
+  /** Takes what an allowed call costs: money against every limit, then its rate token. */
+  #take(look: Look, terms: CallTerms, more: Partial<Ruling>): Ruling {
+    const { decision, asked } = look;
+    const reserve = this.#parts.ledger?.reserve(this.#reservation(look, terms));
+    if (reserve?.outcome === "denied") return unaffordable(decision, reserve, more);
+    if (decision.charge !== undefined) {
       // INVARIANT: nothing ran since `tokens` said yes. Were it broken, no answer is the safe one.
-      const taken = this.on.buckets.take(decision.charge, now_ms);
-      if (!taken) throw new Error("a rate token was seen and could not be taken");
+      if (!this.#on.buckets.take(decision.charge, asked.now_ms)) {
+        if (reserve?.outcome === "reserved") reserve.release();
+        throw new Error("a rate token was seen and could not be taken");
+      }
     }
-    return this.#finish(question, decision, () => explain(policy, mapped.action, facts, decision));
+    return allowed(decision, {
+      ...more,
+      ...(reserve?.outcome === "reserved" && { reservation: reserve }),
+    });
   }
 
-  #finish(question: Question, decision: Decision, explanation: () => Explanation): Answer {
-    const { request, principal, record } = question;
-    const shown = answerOf(decision, record, this.on.clock.now_ms());
-    const latency_us = Math.max(0, this.on.clock.monotonic_us() - question.started_us);
-    const assurance = ASSURANCE[principal.assurance];
-    const response = create(CheckActionResponseSchema, {
-      decision: shown.decision,
-      reason: shown.reason,
-      policyRule: shown.policy_rule,
-      decisionLatencyUs: BigInt(latency_us),
-      agentIdentityAssurance: assurance,
+  /** Holds a call until a person agrees to exactly its bytes, then decides it again. */
+  async #askPerson(
+    look: Look,
+    terms: CallTerms,
+    asked_by: "policy" | "anomaly",
+    more: Partial<Ruling>,
+  ): Promise<Answer> {
+    const { approvals } = this.#parts;
+    if (approvals === undefined) return this.#finish(look, unapprovable(look.decision));
+    const { clock } = this.#on;
+    const asked_us = clock.monotonic_us();
+    const micro_usd = this.#price(look);
+    const policy_digests = digestsOf(look);
+    const outcome = await approvals.ask({
+      ...look.asked,
+      decision: look.decision,
+      policy_digests,
+      micro_usd,
+      asked_by,
+      terms,
     });
-    if (shown.decision === 4) response.redact = redactRules(decision.findings);
-    const entry = decisionEntry(
-      {
-        action_type: request.actionType,
-        action: question.action,
-        decision: shown.decision,
-        verdict: verdictOf(shown.decision, decision.narrowed),
-        latency_us,
-        reason: shown.reason,
-        policy_rule: shown.policy_rule,
-        policy_doc_id: decision.policy_doc_id,
-        rule: decision.rule,
-        agent_id_claimed: principal.agent_id,
-        assurance,
-        caller_agent_id: request.callerAgentId?.agentId,
-        trace_id: request.traceId,
-        span_id: request.spanId,
-        org_id: principal.org_id,
-        team_id: principal.team_id,
-        lineage: lineageOf(record),
-        findings: shown.shadowed ? [] : decision.findings,
-        ...(shown.shadow === undefined ? {} : { shadow: shown.shadow }),
-      },
-      this.#key(this.#agent_keys, principal.agent_id, true),
-      this.#key(this.#session_keys, request.traceId, false),
-      this.on.clock.now_ns(),
+    const waited = { ...more, waited_us: clock.monotonic_us() - asked_us };
+    if (outcome.outcome !== "granted") {
+      return this.#finish(look, withoutGrant(look.decision, outcome, waited));
+    }
+    return this.#afterGrant(look, terms, outcome, { policy_digests, micro_usd }, waited);
+  }
+
+  /**
+   * A person agreed; the world may have moved on meanwhile. Whatever refuses now refuses, and the
+   * grant is spent only by a call that goes through (contract §13.1 #7, #8).
+   */
+  async #afterGrant(
+    before: Look,
+    terms: CallTerms,
+    grant: Extract<ApprovalOutcome, { outcome: "granted" }>,
+    bound: { readonly policy_digests: readonly string[]; readonly micro_usd: number },
+    waited: Partial<Ruling>,
+  ): Promise<Answer> {
+    const { registry, clock } = this.#on;
+    const now_ms = clock.now_ms();
+    const more = { ...waited, approval: { request_id: grant.request_id } };
+    const identity = identify(before.question.request, registry, now_ms);
+    if (identity.outcome === "identity_denied") {
+      return this.#finish(before, refused(before.decision, identity.reason, APPROVAL_RULE, more));
+    }
+    const { principal, record } = identity;
+    const look = this.#look({ ...before.question, principal, record }, now_ms);
+    if (look.decision.outcome === "deny") {
+      return this.#finish(look, { ...refusedByPolicy(look.decision), ...more });
+    }
+    if (
+      !sameTexts(digestsOf(look), bound.policy_digests) || this.#price(look) !== bound.micro_usd
+    ) {
+      return this.#finish(look, refused(look.decision, CHANGED_MEANWHILE, APPROVAL_RULE, more));
+    }
+    const ruling = this.#take(look, terms, more);
+    if (ruling.outcome !== "allow" || await grant.spend()) return this.#finish(look, ruling);
+    ruling.reservation?.release();
+    this.#refund(look);
+    return this.#finish(look, refused(look.decision, GRANT_USED, APPROVAL_RULE, more));
+  }
+
+  #refund(look: Look): void {
+    const { charge } = look.decision;
+    if (charge !== undefined) this.#on.buckets.refund(charge, look.asked.now_ms);
+  }
+
+  #finish(look: Look, ruling: Ruling): Answer {
+    const answer = this.#write(look, ruling);
+    const { observers } = this.#parts;
+    const abandon = () => {
+      answer.abandon();
+      if (ruling.outcome === "allow") this.#refund(look);
+    };
+    if (observers === undefined || observers.length === 0) return { ...answer, abandon };
+    const { decision, reason } = answer.response;
+    const told = observers.map((observe) =>
+      observe({
+        ...look.asked,
+        decision: look.decision,
+        wire_decision: decision as 1 | 2 | 3 | 4,
+        reason,
+        micro_usd: ruling.reservation?.micro_usd ?? 0,
+        ...(ruling.approval && { approval_request_id: ruling.approval.request_id }),
+        shadowed: ruling.outcome !== "allow" && decision === 1,
+      })
+    ).filter((one) => one !== undefined);
+    return { ...answer, abandon, durable: [...answer.durable, ...told] };
+  }
+
+  #write(look: Look, ruling: Ruling): Answer {
+    const { policy, facts, decision, asked } = look;
+    return this.#writer.write(
+      look.question,
+      ruling,
+      () => explain(policy, asked.action, facts, decision),
     );
-    const suspend = decision.deny_action === "suspend_agent" && !shown.shadowed
-      ? principal.registry_key
-      : undefined;
-    return { response, entry, rule: decision.rule, explain: explanation, suspend };
-  }
-
-  #refuseIdentity(
-    request: CheckActionRequest,
-    action: Action["kind"] | "malformed",
-    reason: string,
-    started_us: number,
-  ): Answer {
-    const claimed = request.agentId?.agentId ?? "";
-    const response = create(CheckActionResponseSchema, {
-      decision: 2,
-      reason,
-      policyRule: IDENTITY_RULE,
-      decisionLatencyUs: BigInt(Math.max(0, this.on.clock.monotonic_us() - started_us)),
-      agentIdentityAssurance: claimed === "" ? ASSURANCE.unattributed : ASSURANCE.asserted,
-    });
-    const payload = {
-      action,
-      action_type: request.actionType,
-      agent_id_claimed: clean(claimed),
-      agent_identity_assurance: response.agentIdentityAssurance,
-      claimed_org_id: clean(request.agentId?.orgId ?? ""),
-      credential_token_present: request.credentialToken !== "",
-      decision: 2,
-      identity_claimed: claimed !== "",
-      policy_rule: IDENTITY_RULE,
-      reason,
-    };
-    return {
-      response,
-      entry: {
-        event_type: "A2AImpersonationAttempted",
-        timestamp_ns: this.on.clock.now_ns(),
-        agent_id: this.#key(this.#agent_keys, claimed, true),
-        session_id: this.#key(this.#session_keys, request.traceId, false),
-        payload: JSON.stringify(payload),
-      },
-      rule: undefined,
-      explain: () => identityExplanation(reason),
-      suspend: undefined,
-    };
-  }
-
-  /** 16-byte hash of an id text, remembered: agents and sessions ask many times. */
-  #key(cache: Map<string, Uint8Array>, id: string, blank_is_zero: boolean): Uint8Array {
-    if (id === "" && blank_is_zero) return NO_AGENT;
-    const known = cache.get(id);
-    if (known !== undefined) return known;
-    if (cache.size >= KEY_CACHE_ENTRIES) cache.clear();
-    const key = hash16(id);
-    cache.set(id, key);
-    return key;
   }
 }
 
-const NO_AGENT = new Uint8Array(16);
-const KEY_CACHE_ENTRIES = 10_000;
+const CHANGED_MEANWHILE =
+  "approval no longer fits: policy or price changed while it waited; ask again";
+const GRANT_USED = "approval already used: another call with the same bytes was first; ask again";
 
-/** What the wire shows of a decision, after the enforcement mode. */
-interface Shown {
-  readonly decision: WireDecision;
-  readonly reason: string;
-  readonly policy_rule: string;
-  /** Observe mode turned a refusal into an allow. */
-  readonly shadowed: boolean;
-  readonly shadow?: { readonly decision: string; readonly reason: string };
+function cascadeOf({ policy, asked }: Look): Cascade | undefined {
+  return policy.state === "configured"
+    ? policy.index.cascade(asked.principal, asked.action)
+    : undefined;
 }
 
-/** Refusals that no mode may soften: they are not a policy's opinion (design law 1). */
-const NEVER_SHADOWED = new Set(["configuration", "status"]);
-
-function answerOf(decision: Decision, record: AgentRecord | undefined, now_ms: number): Shown {
-  const refused = decision.outcome !== "allow";
-  const observed = record !== undefined &&
-    effectiveEnforcement(record.enforcement, now_ms).mode === "observe" &&
-    !NEVER_SHADOWED.has(decision.stage ?? "");
-  if (refused && observed) {
-    const word = decision.outcome === "deny" ? "deny" : "pending";
-    const reason = decision.outcome === "deny" ? decision.reason : APPROVAL_RULE;
-    const shadow = { decision: word, reason };
-    return { decision: 1, reason: "", policy_rule: "", shadowed: true, shadow };
-  }
-  if (decision.outcome === "deny") {
-    const reason = decision.stage === "configuration"
-      ? `${decision.reason}: ${CONFIGURATION_HINT}`
-      : decision.reason;
-    return { decision: 2, reason, policy_rule: decision.reason, shadowed: false };
-  }
-  if (decision.outcome === "require_approval") {
-    // No approval queue is attached in this release: the reference panics here, we deny by name.
-    return {
-      decision: 2,
-      reason: "approval unavailable",
-      policy_rule: APPROVAL_RULE,
-      shadowed: false,
-    };
-  }
-  if (decision.redacted !== undefined) {
-    return {
-      decision: 4,
-      reason: "sensitive data detected",
-      policy_rule: REDACTION_RULE,
-      shadowed: false,
-    };
-  }
-  return { decision: 1, reason: "", policy_rule: "", shadowed: false };
+function digestsOf(look: Look): readonly string[] {
+  return cascadeOf(look)?.documents.map((by) => by.document.digest) ?? [];
 }
 
-const CONFIGURATION_HINT =
-  "an operator must start the gateway with `--policy FILE`, or add a document that covers this agent";
-
-function lineageOf(record: AgentRecord | undefined): LineageRecord | undefined {
-  if (record === undefined) return undefined;
-  return {
-    root_key: Uint8Array.fromHex(record.root_key),
-    parent_key: record.parent_key === undefined ? undefined : Uint8Array.fromHex(record.parent_key),
-    depth: record.depth,
-    delegation_reason: record.delegation_reason,
-    spawned_by_tool: record.spawned_by_tool,
-  };
+function sameTexts(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((text, at) => text === b[at]);
 }
 
-function identityExplanation(reason: string): Explanation {
-  return {
+/** The contract's words for a blocked call (§9), or nothing when the verdict does not block. */
+function refusalBy(verdict: AnomalyVerdict): string | undefined {
+  if (verdict.response !== "throttle" && verdict.response !== "quarantine") return undefined;
+  return `anomaly detected (${verdict.detector}): ${verdict.reason} — blocked by anomaly responder`;
+}
+
+function waits(decision: Decision, more: Partial<Ruling>): Ruling {
+  const reason = "waiting for approval";
+  return { ...refused(decision, reason, APPROVAL_RULE, more), outcome: "pending" };
+}
+
+/** No queue is attached: the reference panics here, we deny by name (contract §13.1 #14). */
+function unapprovable(decision: Decision): Ruling {
+  return refused(decision, "approval unavailable", APPROVAL_RULE);
+}
+
+function unaffordable(
+  decision: Decision,
+  denial: Extract<Reserve, { outcome: "denied" }>,
+  more: Partial<Ruling>,
+): Ruling {
+  const { reason, rule, policy_doc_id, suspend } = denial;
+  const ruled: Decision = {
+    ...decision,
     outcome: "deny",
+    stage: "budget",
     reason,
-    summary:
-      `the claimed identity is not proven (${reason}), so no policy was consulted; nothing in a policy can change that`,
-    considered: [{ stage: "status", result: "deny", detail: reason }],
-    changes: [{
-      text:
-        "send the credential token that registration returned for exactly this org, team and agent id",
-      who: "agent",
-    }],
+    ...(rule && { rule }),
+    ...(policy_doc_id !== undefined && { policy_doc_id }),
+    deny_action: suspend ? "suspend_agent" : "none",
   };
+  return refused(ruled, reason, reason, { ...more, suspend });
+}
+
+function withoutGrant(
+  decision: Decision,
+  outcome: Exclude<ApprovalOutcome, { outcome: "granted" }>,
+  more: Partial<Ruling>,
+): Ruling {
+  const { request_id } = outcome;
+  if (outcome.outcome === "pending") {
+    const { resume_token } = outcome;
+    return waits(decision, { ...more, approval: { request_id, resume_token } });
+  }
+  // A request that could not even be made is no opinion of a policy: no mode softens it.
+  const approval = request_id === "" ? {} : { approval: { request_id } };
+  return refused(decision, outcome.reason, APPROVAL_RULE, { ...more, ...approval });
 }

@@ -38,6 +38,12 @@ export interface DecisionRecord {
   readonly findings: readonly Finding[];
   /** Set in observe mode: what an enforcing gateway would have answered. */
   readonly shadow?: { readonly decision: string; readonly reason: string };
+  /** What the detectors said, when they said anything. */
+  readonly anomaly?: { readonly detector: string; readonly response: string };
+  /** Approval request that the call was given, or waits for. */
+  readonly approval_id?: string;
+  /** What the ledger reserved for it. */
+  readonly reservation?: { readonly id: string; readonly micro_usd: number };
 }
 
 /** Lineage of a registered agent. Keys are 16 bytes. */
@@ -107,6 +113,10 @@ function decisionPayload(record: DecisionRecord): string {
   return `{"action":"${record.action.kind}","action_type":${record.action_type}` +
     `,"agent_id_claimed":${recurring(record.agent_id_claimed)}` +
     `,"agent_identity_assurance":${record.assurance}` +
+    (record.anomaly === undefined
+      ? ""
+      : `,"anomaly":${recurring(`${record.anomaly.detector}:${record.anomaly.response}`)}`) +
+    (record.approval_id === undefined ? "" : `,"approval_id":${text(record.approval_id)}`) +
     `,"callee_agent_id":${recurring(record.agent_id_claimed)}` +
     `,"caller_agent_id":${optional(record.caller_agent_id)}` +
     `,"decision":${record.decision}` +
@@ -119,6 +129,8 @@ function decisionPayload(record: DecisionRecord): string {
     `,"policy_doc_id":${optional(record.policy_doc_id)}` +
     `,"policy_rule":${recurring(record.policy_rule)}` +
     `,"reason":${recurring(record.reason)}` +
+    (record.reservation === undefined ? "" : `,"reservation_id":${text(record.reservation.id)}` +
+      `,"reserved_micro_usd":${record.reservation.micro_usd}`) +
     `,"resource":${recurring(resourceOf(record.action))}` +
     `,"root_agent_id":${hexOrNull(lineage?.root_key)}` +
     (record.rule === undefined ? "" : ruleKeys(record.rule)) +

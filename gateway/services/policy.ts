@@ -14,9 +14,11 @@ import {
 import { ExplanationSchema } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
 import type { Explanation } from "../../core/verdict.ts";
 import { explanationToWire } from "../../proto/mapping.ts";
+import { StoreError } from "../../storage/sqlite/failure.ts";
 import { AuditUnavailableError } from "../audit/errors.ts";
 import type { AuditLog } from "../audit/log.ts";
 import type { Counters } from "../counters.ts";
+import type { CallTerms } from "../engine/parts.ts";
 import { type Answer, type DecisionEngine, InvalidRequest } from "../engine/engine.ts";
 
 /** What the service needs. */
@@ -24,8 +26,8 @@ export interface PolicyServiceDependencies {
   readonly engine: DecisionEngine;
   readonly audit: Pick<AuditLog, "append">;
   readonly counters: Counters;
-  /** Suspends an agent whose budget asks for it; errors are its own business. */
-  readonly suspend: (registry_key: string) => void;
+  /** Suspends an agent whose budget or behaviour asks for it; errors are its own business. */
+  readonly suspend: (asked: NonNullable<Answer["suspend"]>) => void;
   /** Monotonic clock of the explanation allowance, microseconds. */
   readonly monotonic_us: () => number;
 }
@@ -53,16 +55,19 @@ export function policyHandlers(
   const allowance = new Allowance(EXPLANATION_MS_PER_SECOND_MAX, on.monotonic_us);
   return {
     checkAction: (request, context) => checkAction(on, allowance, request, context),
-    batchCheck: async (batch) => {
+    batchCheck: async (batch, context) => {
       if (batch.requests.length > BATCH_REQUESTS_MAX) {
         throw new GrpcError(
           `requests: ${batch.requests.length} in one batch, at most ${BATCH_REQUESTS_MAX}`,
           Code.INVALID_ARGUMENT,
         );
       }
-      // All are answered before any is recorded: one malformed entry fails the whole call.
-      const answers = batch.requests.map((request) => answer(on.engine, request));
-      const responses = await Promise.all(answers.map((one) => settle(on, one)));
+      // One malformed entry fails the whole call before any takes a token, money or a grant.
+      for (const request of batch.requests) checked(() => on.engine.check(request));
+      const terms = termsOf(context);
+      const responses = await Promise.all(
+        batch.requests.map(async (request) => settle(on, await on.engine.answer(request, terms))),
+      );
       return create(BatchCheckResponseSchema, { responses: responses.map((one) => one.response) });
     },
   };
@@ -74,13 +79,18 @@ async function checkAction(
   request: CheckActionRequest,
   context: CallContext,
 ): Promise<CheckActionResponse> {
-  const result = answer(on.engine, request);
+  const pending = checked(() => on.engine.answer(request, termsOf(context)));
+  const result = pending instanceof Promise ? await pending : pending;
   const { response, index } = await settle(on, result);
   context.trailers.set("aasm-audit-index", String(index));
   if (result.rule !== undefined) {
     context.trailers.set("aasm-rule", ascii(result.rule.path));
     const { file, line, column } = result.rule;
     context.trailers.set("aasm-rule-at", ascii(`${file}:${line}:${column}`));
+  }
+  if (result.resume_token !== undefined) context.trailers.set("aasm-resume", result.resume_token);
+  if (result.reservation_id !== undefined) {
+    context.trailers.set("aasm-reservation", result.reservation_id);
   }
   if (context.metadata.get("aasm-explain") === "1") {
     const explanation = allowance.spend(result.explain);
@@ -90,9 +100,26 @@ async function checkAction(
   return response;
 }
 
-function answer(engine: DecisionEngine, request: CheckActionRequest): Answer {
+/**
+ * What a call says in metadata: `aasm-approval: defer`, `aasm-resume: <token>`, `aasm-settle: 1`.
+ * The signal is made only when somebody waits on it.
+ */
+function termsOf(context: CallContext): CallTerms {
+  const { metadata } = context;
+  const resume_token = metadata.get("aasm-resume");
+  return {
+    get signal() {
+      return context.signal;
+    },
+    approval: metadata.get("aasm-approval") === "defer" ? "defer" : "wait",
+    settles: metadata.get("aasm-settle") === "1",
+    ...(resume_token !== undefined && { resume_token }),
+  };
+}
+
+function checked<T>(work: () => T): T {
   try {
-    return engine.answer(request);
+    return work();
   } catch (error) {
     if (error instanceof InvalidRequest) throw new GrpcError(error.message, Code.INVALID_ARGUMENT);
     throw error;
@@ -106,10 +133,16 @@ async function settle(
 ): Promise<{ response: CheckActionResponse; index: bigint }> {
   let index: bigint;
   try {
-    index = (await on.audit.append(result.entry)).seq;
+    const recorded = on.audit.append(result.entry);
+    if (result.durable.length === 0) index = (await recorded).seq;
+    else {
+      const [entry] = await Promise.all([recorded, ...result.durable]);
+      index = entry.seq;
+    }
   } catch (error) {
+    result.abandon();
     on.counters.add("decisions.withheld");
-    if (error instanceof AuditUnavailableError) {
+    if (error instanceof AuditUnavailableError || error instanceof StoreError) {
       throw new GrpcError(
         `decision withheld: it could not be recorded: ${error.message}`,
         Code.UNAVAILABLE,

@@ -8,6 +8,7 @@ import {
 } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import fc from "fast-check";
 import { ExplanationSchema } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
+import { StoreError } from "../../storage/sqlite/failure.ts";
 import { AuditUnavailableError } from "../audit/errors.ts";
 import { Counters } from "../counters.ts";
 import { type Answer, type DecisionEngine, InvalidRequest } from "../engine/engine.ts";
@@ -32,6 +33,8 @@ function answerOf(decision: number, over: Partial<Answer> = {}): Answer {
     rule: undefined,
     explain: () => ({ outcome: "deny", reason: "", summary: "", considered: [], changes: [] }),
     suspend: undefined,
+    durable: [],
+    abandon: () => {},
     ...over,
   };
 }
@@ -55,7 +58,10 @@ function fixture(answer: (trace: string) => Answer): Fixture {
     clock_us: 0,
     fault: undefined,
   };
-  const engine = { answer: (request: { traceId: string }) => answer(request.traceId) };
+  const engine = {
+    check: (request: { traceId: string }) => void answer(request.traceId),
+    answer: (request: { traceId: string }) => answer(request.traceId),
+  };
   const handlers = policyHandlers({
     engine: engine as unknown as DecisionEngine,
     audit: {
@@ -69,7 +75,7 @@ function fixture(answer: (trace: string) => Answer): Fixture {
       },
     },
     counters,
-    suspend: (key) => state.suspended.push(key),
+    suspend: ({ key }) => state.suspended.push(key),
     monotonic_us: () => state.clock_us,
   });
   return Object.assign(state, { handlers });
@@ -91,8 +97,11 @@ async function refusalOf(call: unknown): Promise<GrpcError> {
 
 const REQUEST = create(CheckActionRequestSchema, {});
 
-Deno.test("an answer that cannot be recorded is withheld, whatever it would have been", async () => {
-  const on = fixture(() => answerOf(1, { suspend: "key" }));
+Deno.test("an answer that cannot be recorded is withheld, and gives back what it took", async () => {
+  let abandoned = 0;
+  const on = fixture(() =>
+    answerOf(1, { suspend: { key: "key", cause: "budget" }, abandon: () => abandoned++ })
+  );
   on.fault = new AuditUnavailableError("disk full");
   const error = await refusalOf(on.handlers.checkAction?.(REQUEST, context()));
   assert.equal(error.code, Code.UNAVAILABLE);
@@ -100,6 +109,21 @@ Deno.test("an answer that cannot be recorded is withheld, whatever it would have
   assert.equal(on.counters.snapshot()["decisions.withheld"], 1n);
   assert.equal(on.counters.snapshot()["decisions.allow"], undefined);
   assert.deepEqual(on.suspended, [], "a withheld answer has no side effect");
+  assert.equal(abandoned, 1);
+});
+
+Deno.test("an answer waits for every write beside the log, and is withheld when one fails", async () => {
+  let abandoned = 0;
+  const on = fixture(() =>
+    answerOf(1, {
+      durable: [Promise.reject(new StoreError("disk_full", "the state database is full"))],
+      abandon: () => abandoned++,
+    })
+  );
+  const error = await refusalOf(on.handlers.checkAction?.(REQUEST, context()));
+  assert.equal(error.code, Code.UNAVAILABLE);
+  assert.match(error.message, /withheld.*the state database is full/);
+  assert.equal(abandoned, 1);
 });
 
 Deno.test("one malformed entry of a batch fails the whole call before anything is recorded", async () => {

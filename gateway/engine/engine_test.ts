@@ -104,7 +104,10 @@ async function rig(absent: readonly (keyof EngineParts)[] = []): Promise<Rig> {
   return Object.assign(on, { engine });
 }
 
-function toolCall(tool: string, more: { readonly credentialToken?: string } = {}): CheckActionRequest {
+function toolCall(
+  tool: string,
+  more: { readonly credentialToken?: string } = {},
+): CheckActionRequest {
   const call = { toolName: tool, argsJson: new TextEncoder().encode("{}") };
   return create(CheckActionRequestSchema, {
     agentId: { orgId: "acme", teamId: "ops", agentId: "agent-1" },

@@ -57,7 +57,7 @@ export class AnswerWriter {
 
   /** The answer to a question that was ruled on. */
   write(question: Question, ruling: Ruling, explain: () => Explanation): Answer {
-    const { request, principal, record } = question;
+    const { principal, record } = question;
     const shown = shownOf(ruling, record, this.clock.now_ms());
     const shadowed = shown.shadow !== undefined;
     const elapsed_us = this.clock.monotonic_us() - question.started_us - ruling.waited_us;

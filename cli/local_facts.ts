@@ -29,7 +29,7 @@ export function freshFacts(principal: Principal, now_ms: number): Facts {
   return {
     now_ms,
     principal,
-    rateTokens: (charge) => charge.limit_per_hour,
+    rateTokens: (charge) => charge.limit,
     spend: nothingSpent(),
   };
 }

@@ -35,6 +35,8 @@ export const LIMITS = {
   scan_findings: 10_000,
   /** Steps listed in one explanation; further ones are counted. */
   explanation_steps: 32,
+  /** Rules in `rate_limits` of one document. More: a located error. */
+  policy_rate_limits: 256,
   /** Rate-limit buckets kept; full ones are dropped for room, else a new bucket has no tokens. */
   rate_buckets: 100_000,
   /** Of these, buckets of one team or agent. At it a new bucket of that scope has no tokens. */

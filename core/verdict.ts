@@ -39,10 +39,13 @@ export interface RuleRef {
 
 /** A rate-limit token to take once the decision stands. Denied calls take none (§13.1 #20). */
 export interface RateCharge {
-  /** Scope and tool, e.g. `team:t1` + `search`. */
+  /** Whose bucket, e.g. `team:t1`. */
   readonly scope: string;
-  readonly tool: string;
-  readonly limit_per_hour: number;
+  /** Which of its buckets: a tool's name, or what a rule of `rate_limits` is known by. */
+  readonly bucket: string;
+  /** Tokens a window; the bucket holds as many. */
+  readonly limit: number;
+  readonly window_ms: number;
 }
 
 /** The engine's answer to one question. */
@@ -64,8 +67,11 @@ export interface Decision {
   readonly deny_action: "none" | "suspend_agent";
   /** Document that denied; else last that asked approval; else last evaluated. */
   readonly policy_doc_id?: string;
-  /** Token to take when the decision is not a denial. */
-  readonly charge?: RateCharge;
+  /**
+   * Tokens to take when the decision is not a denial, all of them or none; no two name the same
+   * bucket. Absent when there is none to take.
+   */
+  readonly charges?: readonly RateCharge[];
   /** Context look-ups that failed on the way. */
   readonly evidence: readonly LookupEvidence[];
 }

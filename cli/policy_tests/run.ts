@@ -33,9 +33,7 @@ export function runCase(test: PolicyTestCase, policy: PolicySet): CaseResult {
   };
   let decision = decide(policy, test.action, facts);
   for (let turn = 1; turn < test.repeat; turn++) {
-    if (decision.outcome !== "deny" && decision.charge !== undefined) {
-      buckets.take(decision.charge, test.now_ms);
-    }
+    if (decision.outcome !== "deny") buckets.take(decision.charges ?? [], test.now_ms);
     decision = decide(policy, test.action, facts);
   }
   const differences = differencesOf(test, decision);

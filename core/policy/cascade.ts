@@ -18,6 +18,7 @@ import type { CompiledDocument } from "./compiled_document.ts";
 import { type DetectionPlan, planDetection, type ScannerFactory } from "./detection.ts";
 import type { Scope } from "./document.ts";
 import { intersectSubtrees, type PathVerb, type Subtrees } from "./filesystem.ts";
+import { type PlannedRate, planRates } from "./rate_rules.ts";
 import { type BoundCondition, messageConditions, planTool, type ToolPlan } from "./tool.ts";
 
 /**
@@ -38,6 +39,8 @@ export class Cascade {
   readonly budgets: readonly CompiledDocument[];
   readonly capabilities: CapabilityRules;
   readonly detection: DetectionPlan;
+  /** Declared limits of all documents, beside those of single tools. */
+  readonly rates: readonly PlannedRate[];
   readonly on_message: readonly BoundCondition[];
   readonly scanner: () => Scanner;
   /** Digest of the narrowest document: the last one evaluated when nothing stopped the action. */
@@ -60,6 +63,7 @@ export class Cascade {
     this.budgets = documents.filter((by) => hasLimit(by.document.budget));
     this.capabilities = new CapabilityRules(documents);
     this.detection = planDetection(documents);
+    this.rates = planRates(documents);
     this.on_message = messageConditions(documents);
     this.scanner = () => index.scannerOf(this.detection);
     this.last_doc_id = documents.at(-1)?.document.digest ?? "";
@@ -218,7 +222,7 @@ export class ScopeIndex {
   }
 
   #keep(wide: number, narrow: number, cascade: Cascade): Cascade {
-    this.reserve(1 + cascade.documents.length);
+    this.reserve(1 + cascade.documents.length + cascade.rates.length);
     let row = this.#cascades.get(wide);
     if (row === undefined) {
       row = new Map();

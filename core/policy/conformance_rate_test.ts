@@ -30,8 +30,8 @@ class Gateway {
 
   call(principal: Principal = agent(), tool = "search"): string {
     const decision = this.simulate(principal, tool);
-    if (decision.outcome !== "deny" && decision.charge !== undefined) {
-      assert.equal(this.buckets.take(decision.charge, NOON_MS), true);
+    if (decision.outcome !== "deny") {
+      assert.equal(this.buckets.take(decision.charges ?? [], NOON_MS), true);
     }
     return lineOf(decision);
   }

@@ -30,7 +30,7 @@ function spender(text: string): (tool: string) => string {
     const rateTokens: (charge: Parameters<RateBuckets["tokens"]>[0]) => number = (charge) =>
       buckets.tokens(charge, NOON_MS);
     const decision = decide(policy, call(tool), facts({ rateTokens }));
-    if (decision.outcome !== "deny" && decision.charge) buckets.take(decision.charge, NOON_MS);
+    if (decision.outcome !== "deny") buckets.take(decision.charges ?? [], NOON_MS);
     return lineOf(decision);
   };
 }

@@ -18,6 +18,7 @@ import { actionRule, detect, type Detection } from "./detection.ts";
 import type { LookupEvidence } from "./expression/condition.ts";
 import { verbOf } from "./filesystem.ts";
 import { understandHost } from "./network.ts";
+import { type BoundCharge, chargesOf } from "./rate_rules.ts";
 import { scheduleState } from "./schedule.ts";
 import { type Denial, ruleAt } from "./stage.ts";
 import type { BoundCondition, ToolPlan } from "./tool.ts";
@@ -66,14 +67,14 @@ function walk(policy: PolicySet, action: Action, facts: Facts): Decision {
     return denied({ stage: "configuration", reason: NO_APPLICABLE_POLICY });
   }
   const plan = action.kind === "tool_call" ? cascade.tool(action.tool) : undefined;
-  const charge = rateCharge(plan, action, principal);
+  const charges = chargesOf(plan, cascade.rates, action, principal);
   const refusal = statusDenial(principal) ??
     scheduleDenial(cascade, facts.now_ms) ??
     networkDenial(cascade, action) ??
     capabilityDenial(cascade, action) ??
     filesystemDenial(cascade, action) ??
     toolDenial(plan) ??
-    rateDenial(plan, charge, facts);
+    rateDenial(charges, facts);
   if (refusal !== undefined) return denied(refusal);
 
   const conditions = plan?.conditions ??
@@ -84,7 +85,7 @@ function walk(policy: PolicySet, action: Action, facts: Facts): Decision {
   const late = detection.denial ??
     budgetDenial(cascade.budgets, action, principal, facts.spend);
   if (late !== undefined) return denied(late, detection, evidence);
-  return passed(cascade, action, { approval, detection, evidence, charge });
+  return passed(cascade, action, { approval, detection, evidence, charges });
 }
 
 /** Refuses any principal that is not active (§13.1 #6). */
@@ -166,34 +167,13 @@ function toolDenial(plan: ToolPlan | undefined): Denial | undefined {
   return plan?.denied && { stage: "tool", reason: "tool denied by policy", ...plan.denied };
 }
 
-/** The token an action will cost: per team, else per registered agent, else shared (§4.8). */
-function rateCharge(
-  plan: ToolPlan | undefined,
-  action: Action,
-  principal: Principal,
-): RateCharge | undefined {
-  if (plan?.limit === undefined || action.kind !== "tool_call") return undefined;
-  const scope = rateScope(principal);
-  return { scope, tool: action.tool, limit_per_hour: plan.limit.limit_per_hour };
-}
-
-/** Whose bucket an agent draws from; unregistered agents without a team share one. */
-export function rateScope(principal: Principal): string {
-  return principal.team_id === undefined
-    ? principal.registry_key ?? "anon"
-    : `team:${principal.team_id}`;
-}
-
-/** Refuses when the bucket has no whole token; a limit of zero never has one. */
-function rateDenial(
-  plan: ToolPlan | undefined,
-  charge: RateCharge | undefined,
-  facts: Facts,
-): Denial | undefined {
-  if (plan?.limit === undefined || charge === undefined) return undefined;
-  if (charge.limit_per_hour >= 1 && facts.rateTokens(charge) >= 1) return undefined;
-  const { by, rule } = plan.limit;
-  return { stage: "rate_limit", reason: "rate limit exceeded", by, rule };
+/** Refuses when any bucket has no whole token; a limit of zero never has one. */
+function rateDenial(charges: readonly BoundCharge[], facts: Facts): Denial | undefined {
+  for (const { charge, by, rule } of charges) {
+    if (charge.limit >= 1 && facts.rateTokens(charge) >= 1) continue;
+    return { stage: "rate_limit", reason: "rate limit exceeded", by, rule };
+  }
+  return undefined;
 }
 
 /** The narrowest condition that fires; all are asked, so that all evidence is gathered. */
@@ -216,24 +196,27 @@ interface Passed {
   readonly approval: BoundCondition | undefined;
   readonly detection: Detection;
   readonly evidence: readonly LookupEvidence[];
-  readonly charge: RateCharge | undefined;
+  readonly charges: readonly BoundCharge[];
 }
 
 function passed(cascade: Cascade, action: Action, found: Passed): Decision {
-  const { approval, detection, evidence, charge } = found;
+  const { approval, detection, evidence } = found;
   const { findings, redacted } = detection;
   const narrowed = approval === undefined && cascade.capabilities.lists.length > 0 &&
     action.kind !== "send_message";
   const plain = narrowed ? cascade.allow_narrowed : cascade.allow;
+  const charges = found.charges.length === 0
+    ? undefined
+    : found.charges.map((bound) => bound.charge);
   if (approval === undefined && findings.length === 0 && evidence.length === 0) {
-    return charge === undefined ? plain : { ...plain, charge };
+    return charges === undefined ? plain : { ...plain, charges };
   }
   const kept = {
     ...plain,
     findings,
     evidence,
     ...(redacted !== undefined && { redacted }),
-    ...(charge && { charge }),
+    ...(charges && { charges }),
   };
   if (approval !== undefined) {
     return {

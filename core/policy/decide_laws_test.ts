@@ -186,8 +186,9 @@ Deno.test("an allow that costs a token says so, and a denial never does", () => 
   fc.assert(
     fc.property(TEXTS, actionOf(), factsOf(), (texts, action, known) => {
       const decision = decideAll(load(...texts), action, known);
-      if (decision.outcome === "deny") assert.equal(decision.charge, undefined);
-      if (decision.charge !== undefined) assert.equal(action.kind, "tool_call");
+      if (decision.outcome === "deny") assert.equal(decision.charges, undefined);
+      const buckets = decision.charges?.map(({ scope, bucket }) => `${scope} ${bucket}`) ?? [];
+      assert.equal(new Set(buckets).size, buckets.length, "one bucket, one token");
     }),
     { numRuns: 300 },
   );

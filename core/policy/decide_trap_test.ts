@@ -175,10 +175,10 @@ Deno.test("trap 15: an agent that moves to another team is decided anew at once"
 
 Deno.test("trap 20: a raised limit takes effect at once and keeps how full the bucket is", () => {
   const buckets = new RateBuckets();
-  const charge = { scope: "team:t1", tool: "search", limit_per_hour: 2 };
-  assert.equal(buckets.take(charge, NOON_MS), true);
-  assert.equal(buckets.tokens({ ...charge, limit_per_hour: 10 }, NOON_MS), 5);
-  assert.equal(buckets.tokens({ ...charge, limit_per_hour: 1 }, NOON_MS), 0.5);
+  const charge = { scope: "team:t1", bucket: "search", limit: 2, window_ms: 3_600_000 };
+  assert.equal(buckets.take([charge], NOON_MS), true);
+  assert.equal(buckets.tokens({ ...charge, limit: 10 }, NOON_MS), 5);
+  assert.equal(buckets.tokens({ ...charge, limit: 1 }, NOON_MS), 0.5);
 });
 
 Deno.test("trap 20: a denied call is not charged", () => {
@@ -188,10 +188,23 @@ data: { credential_action: block }
 `;
   const denied = decide(directory(text), call("pay", { key: KEY }), facts());
   assert.equal(denied.outcome, "deny");
-  assert.equal(denied.charge, undefined);
+  assert.equal(denied.charges, undefined);
   const held = decide(directory(text), call("pay", { amount: 500 }), facts());
   assert.equal(held.outcome, "require_approval");
-  assert.deepEqual(held.charge, { scope: "team:t1", tool: "pay", limit_per_hour: 5 });
+  const hour = { limit: 5, window_ms: 3_600_000 };
+  assert.deepEqual(held.charges, [{ scope: "team:t1", bucket: "pay", ...hour }]);
+});
+
+Deno.test("trap 20: the token of a call that a later stage denied is given back", () => {
+  const policy = directory("tools: { pay: { allow: true, limit_per_hour: 1 } }");
+  const buckets = new RateBuckets();
+  const rateTokens = (charge: Parameters<RateBuckets["tokens"]>[0]) =>
+    buckets.tokens(charge, NOON_MS);
+  const { charges = [] } = decide(policy, call("pay"), facts({ rateTokens }));
+  assert.equal(buckets.take(charges, NOON_MS), true);
+  assert.equal(decide(policy, call("pay"), facts({ rateTokens })).reason, "rate limit exceeded");
+  buckets.refund(charges, NOON_MS);
+  assert.equal(decide(policy, call("pay"), facts({ rateTokens })).outcome, "allow");
 });
 
 Deno.test("trap 21: a window may end at 24:00 or run over midnight", () => {

@@ -18,6 +18,7 @@ const DOMAIN_TAG = "aa-policy-doc-id\x01";
 /** Tags of sections that take part only when stated. */
 const FILESYSTEM_TAG = "fs\x01";
 const SYSCALLS_TAG = "sys\x01";
+const RATE_LIMITS_TAG = "rate\x01";
 
 /** Hashes length-prefixed fields. */
 class FieldHash {
@@ -116,6 +117,16 @@ export function policyDigest(document: Omit<PolicyDocument, "digest">): string {
   if (document.syscalls !== undefined) {
     hash.text(SYSCALLS_TAG);
     texts(document.syscalls.allow);
+  }
+  if (document.rate_limits !== undefined) {
+    hash.text(RATE_LIMITS_TAG);
+    hash.list(document.rate_limits, (rule) => {
+      hash.text(rule.per);
+      hash.optional(rule.tool, text);
+      hash.optional(rule.action, text);
+      hash.number(rule.limit.value);
+      hash.number(rule.window_ms);
+    });
   }
   return `sha256:${hash.digest()}`;
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Action } from "../action.ts";
 import type { Located, Position } from "./position.ts";
 import type { Condition } from "./expression/condition.ts";
 
@@ -77,6 +78,21 @@ export interface PathRules {
   readonly allow: readonly Located<string>[];
 }
 
+/** Whose actions one declared rate limit counts together. */
+export type RateLimitOwner = "agent" | "team" | "org" | "global";
+
+/** One limit of `rate_limits`, on top of the contract's `limit_per_hour`. */
+export interface RateLimitRule {
+  readonly at: Position;
+  readonly per: RateLimitOwner;
+  /** A tool's name, or a pattern with one `*`; only calls of such tools are counted. */
+  readonly tool?: string;
+  /** Only actions of this kind are counted; with neither, every action is. */
+  readonly action?: Action["kind"];
+  readonly limit: Located<number>;
+  readonly window_ms: number;
+}
+
 /** One loaded, valid policy document. */
 export interface PolicyDocument {
   /** Name shown in explanations: the file name as given to the loader. */
@@ -107,6 +123,8 @@ export interface PolicyDocument {
   readonly syscalls?: { readonly at: Position; readonly allow: readonly Located<string>[] };
   readonly approval_timeout_secs: number;
   readonly approval?: { readonly timeout_seconds?: number; readonly escalation_role?: string };
+  /** Absent when none is declared. */
+  readonly rate_limits?: readonly RateLimitRule[];
   /** Document identity, `sha256:<64 hex>` (contract §1.10). */
   readonly digest: string;
 }

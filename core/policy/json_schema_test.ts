@@ -102,6 +102,10 @@ const BODY_FIXTURE: Json = {
   syscalls: { allow: ["read", "getrandom"] },
   approval_timeout_secs: 1,
   approval: { timeout_seconds: 0, escalation_role: "lead" },
+  rate_limits: [
+    { per: "agent", tool: "db_*", action: "tool_call", limit: 0, window: "1m" },
+    { per: "global", action: "send_message", limit: 1_000_000, window: "31days" },
+  ],
 };
 
 const FIXTURES: readonly Json[] = [

@@ -45,8 +45,11 @@ export interface MoneySpec {
   readonly doc: string;
 }
 
+/** What a list may hold. */
+type ItemSpec = TextSpec | ChoiceSpec | SectionSpec;
+
 /** A list; each item counts as one rule. */
-export interface ListSpec<I extends TextSpec | ChoiceSpec = TextSpec | ChoiceSpec> {
+export interface ListSpec<I extends ItemSpec = ItemSpec> {
   readonly type: "list";
   readonly doc: string;
   readonly of: I;
@@ -108,7 +111,7 @@ function money(doc: string): MoneySpec {
   return { type: "money", doc };
 }
 
-function list<I extends TextSpec | ChoiceSpec>(doc: string, of: I): ListSpec<I> {
+function list<I extends ItemSpec>(doc: string, of: I): ListSpec<I> {
   return { type: "list", doc, of };
 }
 
@@ -223,6 +226,42 @@ const PATHS = section("One verb. Present with an empty list it denies every path
   allow: list("Absolute paths; each covers its subtree.", text("Absolute path.", { pattern: "/" })),
 });
 
+/** Kinds of action a rule may speak of (contract §4.1). */
+const ACTION_KINDS = [
+  "tool_call",
+  "tool_result",
+  "file_access",
+  "network_request",
+  "process_exec",
+  "send_message",
+] as const;
+
+/** Most tokens of one declared rate limit: with the longest window all arithmetic stays exact. */
+export const RATE_LIMIT_TOKENS_MAX = 1_000_000;
+
+const RATE_LIMIT = section(
+  "One limit, on top of `limit_per_hour`. Counts every action it selects.",
+  {
+    per: choice(
+      "Whose actions are counted together. An agent without a team or organisation counts alone.",
+      ["agent", "team", "org", "global"],
+      "must be one of 'agent', 'team', 'org', 'global'",
+    ),
+    tool: text(
+      "Only calls of these tools: a name, which may hold one `*` for any text. " +
+        "All of them draw from one bucket.",
+      { pattern: "^[^*]*\\*?[^*]*$" },
+    ),
+    action: choice(
+      "Only actions of this kind; every kind when absent.",
+      ACTION_KINDS,
+      "unknown kind of action",
+    ),
+    limit: integer("Actions a window; 0 denies every one.", 0, RATE_LIMIT_TOKENS_MAX),
+    window: text("Length of the window, 1 second to 31 days, for example `1m`, `1h` or `7d`."),
+  },
+);
+
 /** The body of a policy: the top level of the flat form, `spec` of the envelope form. */
 export const BODY = section("Agent Assembly policy.", {
   version: text("Free label; takes part in the document digest.", { nullable: true }),
@@ -251,6 +290,7 @@ export const BODY = section("Agent Assembly policy.", {
     timeout_seconds: integer("Seconds before it escalates.", 0),
     escalation_role: text("Role it escalates to."),
   }),
+  rate_limits: list("Limits per agent, team, organisation or gateway.", RATE_LIMIT),
 });
 
 /** What describes a document in the envelope form. */

@@ -16,6 +16,7 @@ import { readCapabilities } from "./sections/capabilities.ts";
 import { readData } from "./sections/data.ts";
 import { readFilesystem } from "./sections/filesystem.ts";
 import { plain } from "./sections/located.ts";
+import { readRateLimits } from "./sections/rate_limits.ts";
 import { readSchedule } from "./sections/schedule.ts";
 import { readScope } from "./sections/scope.ts";
 import { readTools } from "./sections/tools.ts";
@@ -152,10 +153,12 @@ type Sections = Pick<
   | "filesystem"
   | "syscalls"
   | "approval"
+  | "rate_limits"
 >;
 
 function readSections(read: ReadSection<typeof BODY.keys>, problems: Problems): Sections {
   const { network, schedule, budget, data, capabilities, filesystem, syscalls, approval } = read;
+  const { rate_limits } = read;
   const paths = filesystem === undefined ? undefined : readFilesystem(filesystem, problems);
   const timeout_seconds = approval?.value.timeout_seconds?.value;
   const escalation_role = approval?.value.escalation_role?.value;
@@ -171,6 +174,7 @@ function readSections(read: ReadSection<typeof BODY.keys>, problems: Problems): 
     ...(syscalls === undefined ? {} : {
       syscalls: { at: syscalls.key_at, allow: (syscalls.value.allow?.value ?? []).map(plain) },
     }),
+    ...(rate_limits === undefined ? {} : { rate_limits: readRateLimits(rate_limits, problems) }),
     ...(approval === undefined ? {} : {
       approval: {
         ...(timeout_seconds === undefined ? {} : { timeout_seconds }),

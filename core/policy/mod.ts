@@ -5,14 +5,7 @@
  */
 export type { Spend } from "./budget.ts";
 export * from "./compile.ts";
-export {
-  decide,
-  ENGINE_FAULT,
-  type Facts,
-  NO_APPLICABLE_POLICY,
-  NO_POLICY,
-  rateScope,
-} from "./decide.ts";
+export { decide, ENGINE_FAULT, type Facts, NO_APPLICABLE_POLICY, NO_POLICY } from "./decide.ts";
 export type { DetectionRules, ScannerFactory } from "./detection.ts";
 export { policyDigest } from "./digest.ts";
 export * from "./document.ts";
@@ -24,4 +17,5 @@ export * from "./matrix.ts";
 export * from "./network.ts";
 export * from "./position.ts";
 export * from "./rate_limit.ts";
+export { rateScope } from "./rate_rules.ts";
 export * from "./ssrf.ts";

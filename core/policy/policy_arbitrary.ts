@@ -72,6 +72,23 @@ const SECTIONS = fc.record({
     action_on_exceed: fc.constantFrom("deny", "suspend"),
   }, { requiredKeys: [] }),
   approval_timeout_secs: fc.constantFrom(60, 600),
+  rate_limits: fc.array(
+    fc.oneof(
+      fc.record({
+        per: fc.constantFrom("agent", "team", "org", "global"),
+        tool: fc.constantFrom("bash", "b*", "*"),
+        limit: fc.constantFrom(0, 1, 60),
+        window: fc.constantFrom("1m", "1h"),
+      }),
+      fc.record({
+        per: fc.constantFrom("agent", "team", "org", "global"),
+        action: fc.constantFrom("network_request", "process_exec", "send_message"),
+        limit: fc.constantFrom(0, 1, 60),
+        window: fc.constantFrom("1m", "1h"),
+      }),
+    ),
+    { maxLength: 2 },
+  ),
 }, { requiredKeys: [] });
 
 /** A valid policy text; JSON is YAML. */
@@ -133,7 +150,7 @@ export function factsOf(): fc.Arbitrary<Facts> {
       principal: stranger
         ? { ...STRANGER, status }
         : agent({ status, ...(depth !== undefined && { context: { depth } }) }),
-      rateTokens: (charge) => Math.min(tokens, charge.limit_per_hour),
+      rateTokens: (charge) => Math.min(tokens, charge.limit),
       spend: spent_usd === undefined ? { state: "unavailable" } : {
         state: "known",
         agent_daily_micro_usd: spent_usd * 1_000_000,

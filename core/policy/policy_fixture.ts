@@ -62,7 +62,7 @@ export function facts(difference: Partial<Facts> = {}): Facts {
   return {
     now_ms: NOON_MS,
     principal: agent(),
-    rateTokens: (charge) => charge.limit_per_hour,
+    rateTokens: (charge) => charge.limit,
     spend: { state: "known", agent_daily_micro_usd: 0, agent_monthly_micro_usd: 0 },
     ...difference,
   };

@@ -1,27 +1,34 @@
 /**
- * Token buckets of `limit_per_hour` (contract `policy-and-gateway` §4.8, §13.1 #20). A pure state
- * machine: time comes in with each call, all arithmetic is in integers.
+ * Token buckets of `limit_per_hour` and `rate_limits` (contract `policy-and-gateway` §4.8,
+ * §13.1 #20). A pure state machine: time comes in with each call, all arithmetic is in integers.
  *
  * @module
  */
 import { LIMITS } from "../limits.ts";
 import type { RateCharge } from "../verdict.ts";
 
-const HOUR_MS = 3_600_000;
-
-/**
- * One token in the units a bucket counts: with a limit of L tokens an hour, L units arrive each
- * millisecond, so no fraction is ever lost.
- */
-const TOKEN_UNITS = HOUR_MS;
-
 /** At the bound, full buckets are looked for at most this often. */
 const SWEEP_INTERVAL_MS = 1_000;
 
+/**
+ * One token in the units a bucket counts is its window in milliseconds: with a limit of L tokens a
+ * window, L units arrive each millisecond, so no fraction is ever lost.
+ */
 interface Bucket {
-  limit_per_hour: number;
+  limit: number;
+  window_ms: number;
   units: number;
   at_ms: number;
+}
+
+/** One bucket as it is kept over a restart; `units` are in milliseconds times tokens. */
+export interface RateBucketState {
+  readonly scope: string;
+  readonly bucket: string;
+  readonly limit: number;
+  readonly window_ms: number;
+  readonly units: number;
+  readonly at_ms: number;
 }
 
 /** How many buckets may exist. */
@@ -33,9 +40,9 @@ export interface RateBucketOptions {
 }
 
 /**
- * Buckets by scope and tool. A bucket starts full and holds one hour's limit; a full bucket equals
- * none, so full ones are dropped when room is needed. When there is still no room, a new bucket has
- * no tokens: forgetting a drained bucket would hand out its limit again.
+ * Buckets by scope and name. A bucket starts full and holds one window's limit; a full bucket
+ * equals none, so full ones are dropped when room is needed. When there is still no room, a new
+ * bucket has no tokens: forgetting a drained bucket would hand out its limit again.
  */
 export class RateBuckets {
   readonly #scopes = new Map<string, Map<string, Bucket>>();
@@ -55,51 +62,99 @@ export class RateBuckets {
   }
 
   /**
-   * Tokens available now, with their fraction; at least 1 lets a call pass. Changes nothing.
+   * Tokens available now, with their fraction; at least 1 lets a call pass. Takes nothing.
    *
-   * @param now_ms Milliseconds since the Unix epoch; a clock that steps back refills nothing.
+   * @param now_ms Milliseconds since the Unix epoch; a clock that steps back refills nothing, and
+   * one that was far ahead holds a bucket up for at most one window.
    */
   tokens(charge: RateCharge, now_ms: number): number {
-    const { limit_per_hour } = charge;
-    if (!(limit_per_hour >= 1)) return 0;
-    const bucket = this.#scopes.get(charge.scope)?.get(charge.tool);
-    if (bucket !== undefined) return unitsAt(bucket, limit_per_hour, now_ms) / TOKEN_UNITS;
-    return this.#hasRoom(charge.scope, now_ms) ? limit_per_hour : 0;
+    const { limit } = charge;
+    if (!(limit >= 1)) return 0;
+    const bucket = this.#scopes.get(charge.scope)?.get(charge.bucket);
+    if (bucket === undefined) return this.#hasRoom(charge.scope, now_ms) ? limit : 0;
+    bucket.at_ms = Math.min(bucket.at_ms, now_ms + bucket.window_ms);
+    return unitsAt(bucket, charge, now_ms) / charge.window_ms;
   }
 
   /**
-   * Takes one token.
+   * Takes one token of every bucket.
    *
-   * @returns False when there was none to take; nothing changed then.
+   * @param charges No two of the same bucket.
+   * @returns False when one of them had none to take; nothing changed then.
    */
-  take(charge: RateCharge, now_ms: number): boolean {
-    if (!(this.tokens(charge, now_ms) >= 1)) return false;
-    const { limit_per_hour } = charge;
-    const scope = this.#scopes.get(charge.scope) ?? this.#addScope(charge.scope);
-    const known = scope.get(charge.tool);
-    if (known !== undefined) {
-      known.units = unitsAt(known, limit_per_hour, now_ms) - TOKEN_UNITS;
-      known.limit_per_hour = limit_per_hour;
-      known.at_ms = Math.max(known.at_ms, now_ms);
-      return true;
+  take(charges: readonly RateCharge[], now_ms: number): boolean {
+    // New buckets of one call need room together, so each is made before the next is looked at.
+    for (const [at, charge] of charges.entries()) {
+      if (!(this.tokens(charge, now_ms) >= 1)) {
+        this.refund(charges.slice(0, at), now_ms);
+        return false;
+      }
+      this.#takeOne(charge, now_ms);
     }
-    const units = limit_per_hour * TOKEN_UNITS - TOKEN_UNITS;
-    scope.set(charge.tool, { limit_per_hour, units, at_ms: now_ms });
-    this.#buckets++;
     return true;
   }
 
   /**
-   * Gives one token back: the call it was taken for did not go through. Never fills a bucket past
-   * its limit; a bucket that was dropped meanwhile was full.
+   * Gives back what {@linkcode take} took, for a call that a later stage denied. Once for each
+   * take: a bucket never holds more than its limit, but a second refund would still be a gift.
    */
-  refund(charge: RateCharge, now_ms: number): void {
-    const bucket = this.#scopes.get(charge.scope)?.get(charge.tool);
-    if (bucket === undefined) return;
-    const { limit_per_hour } = bucket;
-    const units = unitsAt(bucket, limit_per_hour, now_ms) + TOKEN_UNITS;
-    bucket.units = Math.min(limit_per_hour * TOKEN_UNITS, units);
-    bucket.at_ms = Math.max(bucket.at_ms, now_ms);
+  refund(charges: readonly RateCharge[], now_ms: number): void {
+    for (const charge of charges) {
+      const bucket = this.#scopes.get(charge.scope)?.get(charge.bucket);
+      // A bucket that is not kept is full.
+      if (bucket === undefined) continue;
+      const capacity = bucket.limit * bucket.window_ms;
+      // Had the limit changed in between, the smaller of one token and its share is given back.
+      const share = Math.min(bucket.window_ms, Math.floor(capacity / charge.limit));
+      bucket.units = Math.min(capacity, unitsAt(bucket, bucket, now_ms) + share);
+      bucket.at_ms = Math.max(bucket.at_ms, now_ms);
+    }
+  }
+
+  /** Every bucket that is not full, to be kept over a restart. */
+  *states(now_ms: number): Generator<RateBucketState> {
+    for (const [scope, buckets] of this.#scopes) {
+      for (const [bucket, { limit, window_ms, units, at_ms }] of buckets) {
+        const state = { limit, window_ms, units, at_ms };
+        if (unitsAt(state, state, now_ms) >= limit * window_ms) continue;
+        yield { scope, bucket, ...state };
+      }
+    }
+  }
+
+  /**
+   * Puts back a bucket of {@linkcode states}, for start-up only.
+   *
+   * @throws {RangeError} For what no bucket can be, or when there is no room for it.
+   */
+  restore(state: RateBucketState): void {
+    const { limit, window_ms, units, at_ms } = state;
+    const whole = [limit, window_ms, units, at_ms].every(Number.isSafeInteger);
+    if (!whole || limit < 1 || window_ms < 1 || units < 0 || units > limit * window_ms) {
+      throw new RangeError("a stored rate bucket has values that no bucket can have");
+    }
+    const scope = this.#scopes.get(state.scope) ?? this.#addScope(state.scope);
+    if (!scope.has(state.bucket)) {
+      if (this.#buckets >= this.#max_buckets) throw new RangeError("too many stored rate buckets");
+      this.#buckets++;
+    }
+    scope.set(state.bucket, { limit, window_ms, units, at_ms });
+  }
+
+  #takeOne(charge: RateCharge, now_ms: number): void {
+    const { limit, window_ms } = charge;
+    const scope = this.#scopes.get(charge.scope) ?? this.#addScope(charge.scope);
+    const known = scope.get(charge.bucket);
+    if (known === undefined) {
+      const units = limit * window_ms - window_ms;
+      scope.set(charge.bucket, { limit, window_ms, units, at_ms: now_ms });
+      this.#buckets++;
+      return;
+    }
+    known.units = unitsAt(known, charge, now_ms) - window_ms;
+    known.limit = limit;
+    known.window_ms = window_ms;
+    known.at_ms = Math.max(known.at_ms, now_ms);
   }
 
   #addScope(name: string): Map<string, Bucket> {
@@ -124,10 +179,9 @@ export class RateBuckets {
 
   #dropFull(now_ms: number): void {
     for (const [name, scope] of this.#scopes) {
-      for (const [tool, bucket] of scope) {
-        const { limit_per_hour } = bucket;
-        if (unitsAt(bucket, limit_per_hour, now_ms) < limit_per_hour * TOKEN_UNITS) continue;
-        scope.delete(tool);
+      for (const [key, bucket] of scope) {
+        if (unitsAt(bucket, bucket, now_ms) < bucket.limit * bucket.window_ms) continue;
+        scope.delete(key);
         this.#buckets--;
       }
       if (scope.size === 0) this.#scopes.delete(name);
@@ -139,10 +193,15 @@ export class RateBuckets {
  * Units in a bucket at a time, under the limit in force now. After a change of the limit the
  * bucket is as full, in proportion, as it was: neither a gift nor a fine.
  */
-function unitsAt(bucket: Bucket, limit_per_hour: number, now_ms: number): number {
-  const elapsed_ms = Math.min(Math.max(now_ms - bucket.at_ms, 0), HOUR_MS);
-  const capacity = bucket.limit_per_hour * TOKEN_UNITS;
-  const units = Math.min(capacity, bucket.units + elapsed_ms * bucket.limit_per_hour);
-  if (bucket.limit_per_hour === limit_per_hour) return units;
-  return Math.floor(units * limit_per_hour / bucket.limit_per_hour);
+function unitsAt(
+  bucket: Bucket,
+  now: { readonly limit: number; readonly window_ms: number },
+  now_ms: number,
+): number {
+  const elapsed_ms = Math.min(Math.max(now_ms - bucket.at_ms, 0), bucket.window_ms);
+  const capacity = bucket.limit * bucket.window_ms;
+  const units = Math.min(capacity, bucket.units + elapsed_ms * bucket.limit);
+  if (bucket.limit === now.limit && bucket.window_ms === now.window_ms) return units;
+  const share = units * now.limit / bucket.limit * (now.window_ms / bucket.window_ms);
+  return Math.min(now.limit * now.window_ms, Math.floor(share));
 }

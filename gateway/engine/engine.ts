@@ -184,12 +184,10 @@ export class DecisionEngine {
     const { decision, asked } = look;
     const reserve = this.#parts.ledger?.reserve(this.#reservation(look, terms));
     if (reserve?.outcome === "denied") return unaffordable(decision, reserve, more);
-    if (decision.charge !== undefined) {
-      // INVARIANT: nothing ran since `tokens` said yes. Were it broken, no answer is the safe one.
-      if (!this.#on.buckets.take(decision.charge, asked.now_ms)) {
-        if (reserve?.outcome === "reserved") reserve.release();
-        throw new Error("a rate token was seen and could not be taken");
-      }
+    if (!this.#on.buckets.take(decision.charges ?? [], asked.now_ms)) {
+      // Each bucket had a token when the policy looked; there was no room to keep all of them.
+      if (reserve?.outcome === "reserved") reserve.release();
+      return refused(decision, RATE_LIMITED, RATE_LIMITED, more);
     }
     return allowed(decision, {
       ...more,
@@ -261,8 +259,7 @@ export class DecisionEngine {
   }
 
   #refund(look: Look): void {
-    const { charge } = look.decision;
-    if (charge !== undefined) this.#on.buckets.refund(charge, look.asked.now_ms);
+    this.#on.buckets.refund(look.decision.charges ?? [], look.asked.now_ms);
   }
 
   #finish(look: Look, ruling: Ruling): Answer {
@@ -298,6 +295,7 @@ export class DecisionEngine {
   }
 }
 
+const RATE_LIMITED = "rate limit exceeded";
 const CHANGED_MEANWHILE =
   "approval no longer fits: policy or price changed while it waited; ask again";
 const GRANT_USED = "approval already used: another call with the same bytes was first; ask again";

@@ -132,7 +132,7 @@ function reservation(on: Rig): Reserve {
 }
 
 function tokensLeft(on: Rig): number {
-  const charge = { scope: "anon", tool: "deploy", limit_per_hour: 2 };
+  const charge = { scope: "anon", bucket: "deploy", limit: 2, window_ms: 3_600_000 };
   return on.buckets.tokens(charge, on.fixture.now_ms);
 }
 

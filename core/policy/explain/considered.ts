@@ -10,12 +10,15 @@ import { BUDGET_LIMITS, spentAgainst } from "../budget.ts";
 import { capabilityOf } from "../capability.ts";
 import type { Cascade } from "../cascade.ts";
 import { toolEntry } from "../compiled_document.ts";
-import { type Facts, rateScope } from "../decide.ts";
+import type { Facts } from "../decide.ts";
 import { actionRule } from "../detection.ts";
 import { pathProblem, verbOf } from "../filesystem.ts";
 import { understandHost } from "../network.ts";
 import { scheduleState } from "../schedule.ts";
+import { chargesOf } from "../rate_rules.ts";
 import { ruleAt } from "../stage.ts";
+import type { Principal } from "../../principal.ts";
+import type { RateLimitOwner } from "../document.ts";
 import { usd } from "./moment_edits.ts";
 import type { Quote } from "./quote.ts";
 
@@ -176,21 +179,28 @@ function* toolSteps({ cascade, action }: Account): Generator<Step> {
 }
 
 function* rateSteps({ cascade, action, facts }: Account): Generator<Step> {
-  if (action.kind !== "tool_call") return;
-  const { limit } = cascade.tool(action.tool);
-  if (limit === undefined) return;
-  const { limit_per_hour } = limit;
-  const scope = rateScope(facts.principal);
-  const charge = { scope, tool: action.tool, limit_per_hour };
-  const tokens = limit_per_hour >= 1 ? facts.rateTokens(charge) : 0;
-  const shared = facts.principal.team_id !== undefined
-    ? "of the team"
-    : facts.principal.registry_key !== undefined
-    ? "of the agent"
-    : "shared by unregistered agents";
-  const left = Math.max(0, Math.floor(tokens));
-  const detail = `${left} of ${limit_per_hour} calls an hour left in the bucket ${shared}`;
-  yield step(tokens >= 1 ? "pass" : "deny", detail, limit.rule);
+  const { principal } = facts;
+  const plan = action.kind === "tool_call" ? cascade.tool(action.tool) : undefined;
+  for (const { charge, rule, per } of chargesOf(plan, cascade.rates, action, principal)) {
+    const { limit, window_ms } = charge;
+    const tokens = limit >= 1 ? facts.rateTokens(charge) : 0;
+    const left = Math.max(0, Math.floor(tokens));
+    const detail = `${left} of ${limit} calls ${windowText(window_ms)} left in the bucket ${
+      bucketOwner(per, principal)
+    }`;
+    yield step(tokens >= 1 ? "pass" : "deny", detail, rule);
+  }
+}
+
+function bucketOwner(per: RateLimitOwner | "tool", principal: Principal): string {
+  if (per === "global") return "of the gateway";
+  if (per === "org" && principal.org_id !== undefined) return "of the organisation";
+  if ((per === "team" || per === "tool") && principal.team_id !== undefined) return "of the team";
+  return principal.registry_key === undefined ? "shared by unregistered agents" : "of the agent";
+}
+
+function windowText(window_ms: number): string {
+  return window_ms === 3_600_000 ? "an hour" : `in ${window_ms / 1_000} s`;
 }
 
 function* approvalSteps({ cascade, action, facts, quote }: Account): Generator<Step> {

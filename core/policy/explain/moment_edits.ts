@@ -10,8 +10,9 @@ import type { Finding } from "../../scanner/finding.ts";
 import { redact } from "../../scanner/mod.ts";
 import { BUDGET_LIMITS, type BudgetLimit, spentAgainst } from "../budget.ts";
 import { MESSAGE_TOOL, toolEntry } from "../compiled_document.ts";
-import { rateScope } from "../decide.ts";
+import { compilePolicySet } from "../compile.ts";
 import type { ToolRule } from "../document.ts";
+import { type BoundCharge, chargesOf } from "../rate_rules.ts";
 import { nextOpenings, scheduleState } from "../schedule.ts";
 import { ruleAt } from "../stage.ts";
 import type { Quote } from "./quote.ts";
@@ -74,41 +75,54 @@ function commonOpening(world: World): number | undefined {
 }
 
 /** Wait for a token; a limit of zero never has one and must be raised. */
-export function rateEdits(world: World, place: Place, quote: Quote): Edit[] {
+export function rateEdits(world: World, place: Place, path: string, quote: Quote): Edit[] {
   const { action, facts } = world;
   const { document } = place;
-  if (action.kind !== "tool_call") return [];
-  const entry = toolEntry(document, action.tool);
-  const limit = entry?.rule.limit_per_hour;
-  if (entry === undefined || limit === undefined) return [];
-  const path = `tools.${entry.name}.limit_per_hour`;
-  if (!(limit.value >= 1)) {
-    const text = `raise \`${path}\` from ${limit.value} to at least 1`;
-    const change = { text, rule: ruleAt(document, limit, path), yaml: "1" };
-    return [documentEdit(place, change, (edited) => {
-      const present = edited.tools.get(entry.name);
-      if (present === undefined) return edited;
-      const raised = { ...present, limit_per_hour: { ...limit, value: 1 } };
-      return { ...edited, tools: new Map(edited.tools).set(entry.name, raised) };
-    })];
+  const refusing = applicableCharges(world).find(({ by, rule }) =>
+    rule.path === path && by.document.file === document.file
+  );
+  if (refusing === undefined) return [];
+  const { charge, rule } = refusing;
+  if (!(charge.limit >= 1)) {
+    const key = path.endsWith(".limit_per_hour") ? path : `${path}.limit`;
+    const text = `raise \`${key}\` from ${charge.limit} to at least 1`;
+    const change = { text, rule: { ...rule, path: key }, yaml: "1" };
+    return [documentEdit(place, change, (edited) => withRaisedLimit(edited, path))];
   }
-  const charge = {
-    scope: rateScope(facts.principal),
-    tool: action.tool,
-    limit_per_hour: limit.value,
-  };
   const tokens = Math.max(0, facts.rateTokens(charge));
-  const wait_s = Math.ceil((1 - tokens) * 3_600 / limit.value);
+  const wait_s = Math.ceil((1 - tokens) * charge.window_ms / 1_000 / charge.limit);
+  const what = action.kind === "tool_call" ? `call of ${quote.text(action.tool)}` : "such action";
   // A second more, should rounding have left the token a hair short of whole.
   return [wait_s, wait_s + 1].map((seconds) => ({
     change: {
-      text: `wait ${seconds} s, when the next call of ${quote.text(action.tool)} is due under ` +
-        `\`${path}\` (${limit.value})`,
-      rule: ruleAt(document, limit, path),
+      text: `wait ${seconds} s, when the next ${what} is due under \`${path}\` (${charge.limit})`,
+      rule,
       who: "agent",
     },
     apply: (tried) => waitUntil(tried, tried.facts.now_ms + seconds * 1_000),
   }));
+}
+
+function applicableCharges({ mode, documents, action, facts }: World): readonly BoundCharge[] {
+  const { principal } = facts;
+  const cascade = compilePolicySet(documents, { mode }).index.cascade(principal, action);
+  if (cascade === undefined) return [];
+  const plan = action.kind === "tool_call" ? cascade.tool(action.tool) : undefined;
+  return chargesOf(plan, cascade.rates, action, principal);
+}
+
+/** The document with one limit at 1: a tool's, or one of `rate_limits`. */
+function withRaisedLimit(document: Place["document"], path: string): Place["document"] {
+  const tool = /^tools\.(.*)\.limit_per_hour$/su.exec(path)?.[1];
+  const present = tool === undefined ? undefined : document.tools.get(tool);
+  if (tool !== undefined && present?.limit_per_hour !== undefined) {
+    const raised = { ...present, limit_per_hour: { ...present.limit_per_hour, value: 1 } };
+    return { ...document, tools: new Map(document.tools).set(tool, raised) };
+  }
+  const rate_limits = document.rate_limits?.map((rule, at) =>
+    path === `rate_limits[${at}]` ? { ...rule, limit: { ...rule.limit, value: 1 } } : rule
+  );
+  return rate_limits === undefined ? document : { ...document, rate_limits };
 }
 
 /** Take the condition away from this tool alone; the text also says how to satisfy it. */

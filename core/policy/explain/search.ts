@@ -97,7 +97,7 @@ function candidates(world: World, verdict: Decision, quote: Quote): Edit[] {
     case "tool":
       return toolEdits(world, place, quote);
     case "rate_limit":
-      return rateEdits(world, place, quote);
+      return rateEdits(world, place, path, quote);
     case "approval":
       return approvalEdits(world, place, quote);
     case "budget":

@@ -96,8 +96,6 @@ export function roleFor(scope: Scope): string {
   }
 }
 
-const HOUR_MS = 3_600_000;
-
 /** The same question asked later; rate buckets have refilled in between. */
 export function waitUntil(world: World, now_ms: number): World {
   const waited_ms = Math.max(0, now_ms - world.facts.now_ms);
@@ -108,8 +106,8 @@ export function waitUntil(world: World, now_ms: number): World {
       ...world.facts,
       now_ms,
       rateTokens: (charge) => {
-        const refill = waited_ms * charge.limit_per_hour / HOUR_MS;
-        return Math.min(charge.limit_per_hour, rateTokens(charge) + refill);
+        const refill = waited_ms * charge.limit / charge.window_ms;
+        return Math.min(charge.limit, rateTokens(charge) + refill);
       },
     },
   };

@@ -56,8 +56,8 @@ function limit<K extends string>(
   return { [key]: { value, line, column } } as { readonly [P in K]?: Located<number> };
 }
 
-/** Milliseconds of a window, rounded up so that a shorter one is not none. */
-function readWindow(text: ReadText, problems: Problems): number | undefined {
+/** Milliseconds of a window, rounded up so that a shorter one is not none; a problem if it is none. */
+export function readWindow(text: ReadText, problems: Problems): number | undefined {
   const nanos = parseDuration(text.value);
   if (nanos === undefined) {
     problems.error(

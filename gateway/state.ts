@@ -108,18 +108,22 @@ async function makeDirectory(path: string): Promise<void> {
 }
 
 /**
- * The first start creates one operator with the admin scope, so that the person who can read the
+ * The first start creates one operator, an owner, so that the person who can read the
  * state directory can use `aasm`. The token is written once; the store keeps only its hash.
  */
 async function createFirstOperator(operators: Operators, state_dir: string): Promise<void> {
   const path = `${state_dir}/${OPERATOR_TOKEN_FILE}`;
-  const token = await operators.create(FIRST_OPERATOR, "admin");
+  const token = await operators.create({
+    name: FIRST_OPERATOR,
+    role: "owner",
+    created_by: "gateway",
+  });
   try {
     // A stale file of an earlier registry may be left over; a symlink must not be followed.
     await Deno.remove(path).catch(() => {});
     await Deno.writeTextFile(path, `${token}\n`, { createNew: true, mode: 0o600 });
   } catch (error) {
-    await operators.remove(FIRST_OPERATOR);
+    await operators.forget(FIRST_OPERATOR);
     throw error;
   }
 }

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import type { Enforcement, OperatorScope } from "../../storage/sqlite/records.ts";
-import { scopeSatisfies } from "../identity/operators.ts";
+import { type OperatorScope, scopeSatisfies } from "../../core/iam/role.ts";
+import type { Enforcement } from "../../storage/sqlite/records.ts";
 import { REGISTRY_LIMITS } from "./limits.ts";
 
 /** The mode every agent has unless an operator said otherwise. */

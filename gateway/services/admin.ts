@@ -6,8 +6,10 @@
 import { create } from "@bufbuild/protobuf";
 import type { CallContext, ServerStats, ServiceHandlers } from "../../grpc/mod.ts";
 import { Code, GrpcError } from "../../grpc/mod.ts";
+import { mayGrant, type Target, type Tenant } from "../../core/iam/permits.ts";
+import { OPERATOR_SCOPES, roleOfScope } from "../../core/iam/role.ts";
+import type { Permission } from "../../core/iam/table.ts";
 import { capabilityMatrix } from "../../core/policy/matrix.ts";
-import type { OperatorRecord, OperatorScope } from "../../storage/sqlite/records.ts";
 import {
   type AdminService,
   CreateOperatorTokenResponseSchema,
@@ -21,13 +23,17 @@ import { type DecisionEngine, InvalidRequest } from "../engine/engine.ts";
 import { governanceEntry } from "../engine/governance.ts";
 import type { PolicyStore } from "../engine/policy_store.ts";
 import type { AuditLog } from "../audit/log.ts";
-import { OperatorError, type Operators } from "../identity/operators.ts";
+import {
+  type AuthenticatedOperator,
+  OperatorError,
+  type Operators,
+} from "../identity/operators.ts";
 import type { TransportStatus } from "../transport/workers.ts";
 import type { Registry } from "../registry/registry.ts";
 import { agentAdministration, findAgent } from "./admin_agents.ts";
 import { auditAdministration } from "./admin_audit.ts";
 import { statusMessage } from "./admin_status.ts";
-import { requireOperator } from "./operator.ts";
+import { assertPermitted, requirePermission } from "./operator.ts";
 
 /** What the service shows and changes. */
 export interface AdminDependencies {
@@ -47,24 +53,30 @@ export interface AdminDependencies {
   readonly workers: () => TransportStatus | undefined;
 }
 
-/** Checks the caller and returns it; every handler starts with it. */
-export type Authorise = (context: CallContext, scope: OperatorScope) => OperatorRecord;
+/**
+ * Checks the caller and returns it; every handler starts with it. What belongs to a tenant is asked
+ * for again, with its owner, once it is known whose it is.
+ */
+export interface Authorise {
+  (context: CallContext, permission: Permission, target?: Target): AuthenticatedOperator;
+  /** @throws {GrpcError} `PERMISSION_DENIED` */
+  readonly owns: (operator: AuthenticatedOperator, permission: Permission, tenant: Tenant) => void;
+}
 
 /** Handlers; every one needs an operator token. */
 export function adminHandlers(
   on: AdminDependencies,
 ): Partial<ServiceHandlers<typeof AdminService>> {
-  const authorise: Authorise = (context, scope) =>
-    requireOperator(context, on.operators, on.counters, scope);
+  const authorise = authoriser(on);
   return {
     ...agentAdministration(on, authorise),
     ...auditAdministration(on, authorise),
     getStatus: (_request, context) => {
-      authorise(context, "read");
+      authorise(context, "status.read");
       return statusMessage(on);
     },
     explainAction: ({ request }, context) => {
-      authorise(context, "read");
+      authorise(context, "policy.read");
       if (request === undefined) throw invalid("request: is missing: give the action to explain");
       try {
         const answer = on.engine.simulate(request);
@@ -78,8 +90,9 @@ export function adminHandlers(
       }
     },
     getCapabilityMatrix: ({ agent }, context) => {
-      authorise(context, "read");
+      const operator = authorise(context, "agent.read");
       const record = findAgent(on.registry, agent);
+      authorise.owns(operator, "agent.read", record);
       const principal = on.registry.principalOf(record, on.clock.now_ms());
       const matrix = capabilityMatrix(on.policy.current, principal);
       return create(GetCapabilityMatrixResponseSchema, {
@@ -88,16 +101,28 @@ export function adminHandlers(
       });
     },
     createOperatorToken: async ({ name, scope }, context) => {
-      const operator = authorise(context, "admin");
-      if (scope !== "read" && scope !== "write" && scope !== "admin") {
+      const operator = authorise(context, "iam.manage");
+      const known = OPERATOR_SCOPES.find((word) => word === scope);
+      if (known === undefined) {
         throw invalid(`scope: cannot be \`${scope.slice(0, 32)}\`: expected read, write or admin`);
       }
-      await on.audit.append(governanceEntry("operator_created", {
-        actor: `operator:${operator.name}`,
-        after: { name: name.slice(0, 128), scope },
-      }, on.clock));
+      const role = roleOfScope(known);
+      const created_by = `operator:${operator.name}`;
+      const { org_id } = operator;
+      const wanted = { name, role, ...(org_id === undefined ? {} : { org_id }), created_by };
+      if (!mayGrant(operator, wanted)) {
+        throw new GrpcError(
+          `operator \`${operator.name}\` cannot hand out the role \`${role}\`: it ranks above its own`,
+          Code.PERMISSION_DENIED,
+        );
+      }
       try {
-        const token = await on.operators.create(name, scope);
+        on.operators.check(wanted);
+        await on.audit.append(governanceEntry("operator_created", {
+          actor: created_by,
+          after: { name, role, org_id },
+        }, on.clock));
+        const token = await on.operators.create(wanted);
         return create(CreateOperatorTokenResponseSchema, { token });
       } catch (error) {
         if (error instanceof OperatorError) throw operatorFailure(error);
@@ -112,9 +137,25 @@ export function invalid(message: string): GrpcError {
   return new GrpcError(message, Code.INVALID_ARGUMENT);
 }
 
-function operatorFailure(error: OperatorError): GrpcError {
+function authoriser(on: AdminDependencies): Authorise {
+  return Object.assign(
+    (context: CallContext, permission: Permission, target?: Target) =>
+      requirePermission(context, on.operators, on.counters, permission, target),
+    {
+      owns: (operator: AuthenticatedOperator, permission: Permission, owner: Tenant) => {
+        const { org_id, team_id } = owner;
+        assertPermitted(operator, on.counters, permission, { kind: "tenant", org_id, team_id });
+      },
+    },
+  );
+}
+
+/** An operator's failure as the gRPC error of the operator surface. */
+export function operatorFailure(error: OperatorError): GrpcError {
   const codes = {
     invalid_name: Code.INVALID_ARGUMENT,
+    invalid_field: Code.INVALID_ARGUMENT,
+    last_owner: Code.FAILED_PRECONDITION,
     already_exists: Code.ALREADY_EXISTS,
     not_found: Code.NOT_FOUND,
     limit_reached: Code.RESOURCE_EXHAUSTED,

@@ -16,8 +16,10 @@ import {
 } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
 import { EnforcementMode } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import { riskTierToWire } from "../../proto/mapping.ts";
-import type { AgentRecord, OperatorRecord } from "../../storage/sqlite/records.ts";
+import type { AgentRecord } from "../../storage/sqlite/records.ts";
+import { isBound } from "../../core/iam/permits.ts";
 import { hash16Hex } from "../identity/keys.ts";
+import type { AuthenticatedOperator } from "../identity/operators.ts";
 import { effectiveEnforcement, validateEnforcementChange } from "../registry/enforcement.ts";
 import { RegistryError, type RegistryFailure } from "../registry/failure.ts";
 import type { ChangeResult, Registry } from "../registry/registry.ts";
@@ -42,7 +44,7 @@ export function agentAdministration(on: AdminDependencies, authorise: Authorise)
   const shown = (record: AgentRecord) => agentMessage(registry, record, on.clock.now_ms());
   return {
     listAgents: (request, context) => {
-      authorise(context, "read");
+      const operator = authorise(context, "agent.read");
       const status = STATUSES.find((word) => word === request.status);
       if (request.status !== "" && status === undefined) {
         throw invalid(
@@ -52,6 +54,7 @@ export function agentAdministration(on: AdminDependencies, authorise: Authorise)
       const filter = {
         ...(status === undefined ? {} : { status }),
         ...(request.framework === "" ? {} : { framework: request.framework }),
+        ...tenantFilter(operator),
       };
       const page = registry.list(filter, request.pageSize, request.pageToken);
       return create(ListAgentsResponseSchema, {
@@ -60,8 +63,9 @@ export function agentAdministration(on: AdminDependencies, authorise: Authorise)
       });
     },
     getAgent: async (request, context) => {
-      authorise(context, "read");
+      const operator = authorise(context, "agent.read");
       const agent = findAgent(registry, request.agent);
+      authorise.owns(operator, "agent.read", agent);
       const { entries } = await on.audit.list({
         agent_id_hex: hash16Hex(agent.agent_id),
         limit: RECENT_ENTRIES,
@@ -72,22 +76,31 @@ export function agentAdministration(on: AdminDependencies, authorise: Authorise)
       });
     },
     suspendAgent: async (request, context) => {
-      const operator = authorise(context, "write");
+      const operator = authorise(context, "agent.control");
       const reason = requireReason(request.reason);
-      const { key } = findAgent(registry, request.agent);
+      const agent = findAgent(registry, request.agent);
+      authorise.owns(operator, "agent.control", agent);
+      const { key } = agent;
       const actor = actorOf(operator);
       return changed(on, await applied(registry.suspend(key, reason, { actor })));
     },
     resumeAgent: async (request, context) => {
-      const operator = authorise(context, "write");
+      const operator = authorise(context, "agent.control");
       const reason = requireReason(request.reason);
-      const { key } = findAgent(registry, request.agent);
+      const agent = findAgent(registry, request.agent);
+      authorise.owns(operator, "agent.control", agent);
+      const { key } = agent;
       return changed(on, await applied(registry.resume(key, reason, actorOf(operator))));
     },
     setEnforcementMode: async (request, context) => {
-      const operator = authorise(context, "write");
-      const { key } = findAgent(registry, request.agent);
-      const affected = request.cascade ? registry.familyOf(key).map((agent) => agent.key) : [key];
+      const needed = request.mode === EnforcementMode.OBSERVE ? "agent.weaken" : "agent.strengthen";
+      const operator = authorise(context, needed);
+      const agent = findAgent(registry, request.agent);
+      const family = request.cascade ? registry.familyOf(agent.key) : [agent];
+      for (const { org_id, team_id } of [agent, ...family]) {
+        authorise.owns(operator, needed, { org_id, team_id });
+      }
+      const affected = family.map(({ key }) => key);
       const check = validateEnforcementChange({
         mode: MODES[request.mode] ?? "unspecified",
         reason: request.reason,
@@ -140,12 +153,19 @@ export function findAgent(registry: Registry, name: string): AgentRecord {
   }
 }
 
+/** Who is bound to a tenant lists only what lies in it. */
+function tenantFilter(operator: AuthenticatedOperator): { org_id?: string; team_id?: string } {
+  if (!isBound(operator)) return {};
+  const { org_id = "", team_id } = operator;
+  return { org_id, ...(team_id === undefined ? {} : { team_id }) };
+}
+
 function requireReason(reason: string): string {
   if (reason.trim() === "") throw invalid("reason: is missing: say why");
   return reason;
 }
 
-function actorOf(operator: OperatorRecord): { kind: "operator"; name: string } {
+function actorOf(operator: AuthenticatedOperator): { kind: "operator"; name: string } {
   return { kind: "operator", name: operator.name };
 }
 

@@ -4,6 +4,7 @@
  * @module
  */
 import { create } from "@bufbuild/protobuf";
+import { GATEWAY, isBound } from "../../core/iam/permits.ts";
 import { eventTypesOf } from "../../core/audit/entry.ts";
 import { decodeBundle, TILE_WIDTH, tilePath } from "../../core/audit/tiles.ts";
 import type { AuditFilter, AuditLog } from "../audit/log.ts";
@@ -19,6 +20,7 @@ import {
 } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
 import { hash16Hex } from "../identity/keys.ts";
 import { type AdminDependencies, type Authorise, invalid } from "./admin.ts";
+import { findAgent } from "./admin_agents.ts";
 
 type AuditAdministration = Pick<
   ServiceHandlers<typeof AdminService>,
@@ -45,7 +47,12 @@ export function auditAdministration(
   const { audit } = on;
   return {
     listAuditEntries: async (request, context) => {
-      authorise(context, "read");
+      const operator = authorise(context, "audit.read");
+      // The log holds every tenant's entries: who is bound to one reads those of its own agents.
+      if (isBound(operator)) {
+        if (request.agent === "") authorise(context, "audit.read", GATEWAY);
+        authorise.owns(operator, "audit.read", findAgent(on.registry, request.agent));
+      }
       const result = await audit.list(filterOf(request));
       return create(ListAuditEntriesResponseSchema, {
         entries: result.entries.map((entry) => ({ seq: entry.seq, json: entry.line })),
@@ -53,21 +60,21 @@ export function auditAdministration(
       });
     },
     tailAudit: async function* (request, context) {
-      authorise(context, "read");
+      authorise(context, "audit.read", GATEWAY);
       const backlog = Math.min(request.backlog, BACKLOG_MAX);
       for await (const entry of audit.tail({ backlog, signal: context.signal })) {
         yield create(AuditEntrySchema, { seq: entry.seq, json: entry.line });
       }
     },
     getCheckpoint: async (_request, context) => {
-      authorise(context, "read");
+      authorise(context, "audit.read");
       return create(GetCheckpointResponseSchema, {
         note: await audit.checkpoint(),
         verifierKey: audit.status().verifier_key,
       });
     },
     proveEntry: async ({ index }, context) => {
-      authorise(context, "read");
+      authorise(context, "audit.read", GATEWAY);
       try {
         const proof = await audit.prove(index);
         const json = await entryAt(audit, Number(index));
@@ -82,7 +89,7 @@ export function auditAdministration(
       }
     },
     readLogResource: async ({ path }, context) => {
-      authorise(context, "read");
+      authorise(context, "audit.read", GATEWAY);
       try {
         const content = await audit.readResource(path);
         return create(ReadLogResourceResponseSchema, {

@@ -1,15 +1,18 @@
 /**
- * Operators of the admin surface: who calls, and whether the scope suffices.
+ * Operators of the admin surface: who calls, and whether they may.
  *
  * @module
  */
+import { permits, type Target } from "../../core/iam/permits.ts";
+import { type OperatorScope, scopeSatisfies } from "../../core/iam/role.ts";
+import type { Permission } from "../../core/iam/table.ts";
 import { type CallContext, Code, GrpcError } from "../../grpc/mod.ts";
-import type { OperatorRecord, OperatorScope } from "../../storage/sqlite/records.ts";
 import type { Counters } from "../counters.ts";
-import { type Operators, scopeSatisfies } from "../identity/operators.ts";
+import type { AuthenticatedOperator, Operators } from "../identity/operators.ts";
 
 /**
- * The operator that calls, holding at least `scope`.
+ * The operator that calls, holding at least `scope`. For what has a permission of its own, and for
+ * whatever belongs to a tenant, ask {@linkcode requirePermission}.
  *
  * @throws {GrpcError} `UNAUTHENTICATED` without a known token, `PERMISSION_DENIED` below the scope.
  */
@@ -18,7 +21,74 @@ export function requireOperator(
   operators: Operators,
   counters: Counters,
   scope: OperatorScope,
-): OperatorRecord {
+): AuthenticatedOperator {
+  const operator = identified(context, operators, counters);
+  if (operator.key_scopes !== undefined && !keySatisfies(operator.key_scopes, scope)) {
+    counters.add("operator_refused.key_scope");
+    throw new GrpcError(
+      `this call needs the ${scope} scope, key \`${operator.key_id ?? ""}\` has ` +
+        operator.key_scopes.join(", "),
+      Code.PERMISSION_DENIED,
+    );
+  }
+  if (!scopeSatisfies(operator.scope, scope)) {
+    counters.add("operator_refused.role");
+    throw new GrpcError(
+      `this call needs the ${scope} scope, operator \`${operator.name}\` has ${operator.scope}`,
+      Code.PERMISSION_DENIED,
+    );
+  }
+  return operator;
+}
+
+/**
+ * The operator that calls, having a permission: for `target`, or without one for anything at all.
+ *
+ * For what belongs to a tenant ask twice: first without a target, before looking it up, so that a
+ * refusal reveals nothing of what exists (contract `policy-and-gateway` §11.2); then
+ * {@linkcode assertPermitted} with whose it is.
+ *
+ * @throws {GrpcError} `UNAUTHENTICATED` without a known token, `PERMISSION_DENIED` with the reason.
+ */
+export function requirePermission(
+  context: CallContext,
+  operators: Operators,
+  counters: Counters,
+  permission: Permission,
+  target?: Target,
+): AuthenticatedOperator {
+  const operator = identified(context, operators, counters);
+  assertPermitted(operator, counters, permission, target);
+  return operator;
+}
+
+/**
+ * Goes on only if the operator has the permission for the target.
+ *
+ * @throws {GrpcError} `PERMISSION_DENIED` with the role or tenant reason.
+ */
+export function assertPermitted(
+  operator: AuthenticatedOperator,
+  counters: Counters,
+  permission: Permission,
+  target?: Target,
+): void {
+  const answer = permits(operator, permission, target);
+  if (answer.ok) return;
+  counters.add(`operator_refused.${answer.because}`);
+  throw new GrpcError(`operator \`${operator.name}\`: ${answer.message}`, Code.PERMISSION_DENIED);
+}
+
+/**
+ * The operator that calls, whatever it may do.
+ *
+ * @throws {GrpcError} `UNAUTHENTICATED` without a known token.
+ */
+export function identified(
+  context: CallContext,
+  operators: Operators,
+  counters: Counters,
+): AuthenticatedOperator {
   const token = /^[Bb]earer (.*)$/s.exec(context.metadata.get("authorization") ?? "")?.[1]?.trim();
   if (token === undefined || token === "") {
     counters.add("operator_auth_rejected.missing");
@@ -27,16 +97,21 @@ export function requireOperator(
       Code.UNAUTHENTICATED,
     );
   }
-  const operator = operators.authenticate(token);
-  if (operator === undefined) {
-    counters.add("operator_auth_rejected.invalid");
-    throw new GrpcError("operator token is invalid", Code.UNAUTHENTICATED);
-  }
-  if (!scopeSatisfies(operator.scope, scope)) {
-    throw new GrpcError(
-      `this call needs the ${scope} scope, operator \`${operator.name}\` has ${operator.scope}`,
-      Code.PERMISSION_DENIED,
-    );
-  }
-  return operator;
+  const found = operators.identify(token);
+  if (found.outcome === "known") return found.operator;
+  counters.add(
+    `operator_auth_rejected.${found.outcome === "unknown" ? "invalid" : found.outcome}`,
+  );
+  const why = { unknown: "is invalid", revoked: "is revoked", expired: "has expired" };
+  throw new GrpcError(`operator token ${why[found.outcome]}`, Code.UNAUTHENTICATED);
+}
+
+/** A call without a permission of its own is open to keys that are narrowed to nothing less. */
+function keySatisfies(scopes: readonly string[], needed: OperatorScope): boolean {
+  const words = needed === "read"
+    ? ["admin", "read:members", "write:members"]
+    : needed === "write"
+    ? ["admin", "write:members"]
+    : ["admin"];
+  return words.some((word) => scopes.includes(word));
 }

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import type { OperatorRole } from "../../core/iam/role.ts";
 import type { GovernanceLevel, RiskTier } from "../../core/principal.ts";
 
 /** Why an agent is suspended (contract `policy-and-gateway` §7.3). */
@@ -74,19 +75,33 @@ export interface AgentRecord {
   readonly token_hash?: string;
 }
 
-/** What an operator may do; each scope includes the ones before it. */
-export type OperatorScope = "read" | "write" | "admin";
+/** Roles, as stored. */
+export const OPERATOR_ROLES: readonly OperatorRole[] = [
+  "owner",
+  "org_admin",
+  "team_admin",
+  "developer",
+  "viewer",
+  "auditor",
+];
 
-/** Scopes in ascending order. */
-export const OPERATOR_SCOPES: readonly OperatorScope[] = ["read", "write", "admin"];
-
-/** One operator. */
+/** One operator: a person, or a program that a person answers for. */
 export interface OperatorRecord {
   readonly name: string;
-  readonly scope: OperatorScope;
+  readonly role: OperatorRole;
+  /** Organisation the operator is bound to; absent: bound to none. */
+  readonly org_id?: string;
+  /** Team the operator is bound to; absent: bound to none. */
+  readonly team_id?: string;
+  /** A revoked operator stays known, so that old evidence keeps a name. It never comes back. */
+  readonly status: "active" | "revoked";
+  /** When the operator ends by itself; absent: never. */
+  readonly expires_at_ms?: number;
   /** SHA-256 of the operator token, 64 lower-case hex. */
   readonly token_hash: string;
   readonly created_at_ms: number;
+  /** Who made it: `operator:NAME` or `gateway`. */
+  readonly created_by: string;
 }
 
 /**

@@ -12,7 +12,7 @@ import {
   type AgentRecord,
   type AgentState,
   type Enforcement,
-  OPERATOR_SCOPES,
+  OPERATOR_ROLES,
   type OperatorRecord,
   type StoredRecord,
   SUSPENSION_CAUSES,
@@ -56,6 +56,19 @@ export const AGENT_COLUMNS: readonly string[] = [
   "token_hash",
 ];
 
+/** Columns of `operators`, in the order of the schema. */
+export const OPERATOR_COLUMNS: readonly string[] = [
+  "name",
+  "role",
+  "org_id",
+  "team_id",
+  "status",
+  "expires_at_ms",
+  "token_hash",
+  "created_at_ms",
+  "created_by",
+];
+
 /**
  * Refuses text that would not come back as it went in: SQLite's text ends at the first U+0000, so
  * two different names could become one, and a lone surrogate becomes U+FFFD.
@@ -73,7 +86,7 @@ export function refuseLossyText(mutation: Mutation): void {
   const fields = mutation.kind === "put_agent"
     ? agentParameters(mutation.agent)
     : mutation.kind === "put_operator"
-    ? mutation.operator
+    ? operatorParameters(mutation.operator)
     : mutation;
   for (const [field, value] of Object.entries(fields)) {
     if (typeof value !== "string" || (value.isWellFormed() && !value.includes("\u0000"))) continue;
@@ -178,11 +191,34 @@ export function recordOf(row: Row): StoredRecord {
  */
 export function operatorOf(row: Row): OperatorRecord {
   const read = new RowReader("operators", row);
+  const org_id = read.optionalText("org_id");
+  const team_id = read.optionalText("team_id");
+  const expires_at_ms = read.optionalInteger("expires_at_ms");
   return {
     name: read.text("name"),
-    scope: read.oneOf("scope", OPERATOR_SCOPES),
+    role: read.oneOf("role", OPERATOR_ROLES),
+    ...(org_id === undefined ? {} : { org_id }),
+    ...(team_id === undefined ? {} : { team_id }),
+    status: read.oneOf("status", ["active", "revoked"]),
+    ...(expires_at_ms === undefined ? {} : { expires_at_ms }),
     token_hash: read.text("token_hash"),
     created_at_ms: read.integer("created_at_ms"),
+    created_by: read.text("created_by"),
+  };
+}
+
+/** The row of an operator. */
+export function operatorParameters(operator: OperatorRecord): Parameters {
+  return {
+    name: operator.name,
+    role: operator.role,
+    org_id: operator.org_id ?? null,
+    team_id: operator.team_id ?? null,
+    status: operator.status,
+    expires_at_ms: operator.expires_at_ms ?? null,
+    token_hash: operator.token_hash,
+    created_at_ms: operator.created_at_ms,
+    created_by: operator.created_by,
   };
 }
 

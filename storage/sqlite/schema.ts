@@ -66,4 +66,31 @@ export const MIGRATIONS: readonly (readonly string[])[] = [
       PRIMARY KEY (collection, key)
     ) STRICT, WITHOUT ROWID`,
   ],
+  // Roles in place of scopes. Nobody gains by it: who had `admin` could make further operators and
+  // becomes an owner; `write` becomes a developer bound to no team, who controls no agent until
+  // bound to one; `read` becomes a viewer.
+  [
+    `CREATE TABLE operators_with_roles (
+      name TEXT NOT NULL PRIMARY KEY CHECK (length(name) > 0),
+      role TEXT NOT NULL CHECK
+        (role IN ('owner', 'org_admin', 'team_admin', 'developer', 'viewer', 'auditor')),
+      org_id TEXT,
+      team_id TEXT CHECK (length(team_id) > 0),
+      status TEXT NOT NULL CHECK (status IN ('active', 'revoked')),
+      expires_at_ms INTEGER,
+      token_hash TEXT NOT NULL UNIQUE CHECK (length(token_hash) = 64),
+      created_at_ms INTEGER NOT NULL,
+      created_by TEXT NOT NULL,
+      CHECK (role <> 'owner' OR (org_id IS NULL AND team_id IS NULL)),
+      CHECK (role <> 'org_admin' OR team_id IS NULL),
+      CHECK (role <> 'team_admin' OR team_id IS NOT NULL)
+    ) STRICT, WITHOUT ROWID`,
+    `INSERT INTO operators_with_roles (name, role, status, token_hash, created_at_ms, created_by)
+      SELECT name,
+        CASE scope WHEN 'admin' THEN 'owner' WHEN 'write' THEN 'developer' ELSE 'viewer' END,
+        'active', token_hash, created_at_ms, 'gateway'
+      FROM operators`,
+    `DROP TABLE operators`,
+    `ALTER TABLE operators_with_roles RENAME TO operators`,
+  ],
 ];

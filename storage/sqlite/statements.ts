@@ -10,7 +10,9 @@ import {
   AGENT_COLUMNS,
   agentOf,
   agentParameters,
+  OPERATOR_COLUMNS,
   operatorOf,
+  operatorParameters,
   recordOf,
   refuseLossyText,
 } from "./rows.ts";
@@ -37,27 +39,17 @@ export class Statements {
 
   constructor(database: DatabaseSync) {
     const columns = AGENT_COLUMNS.join(", ");
-    const values = AGENT_COLUMNS.map((column) => `:${column}`).join(", ");
-    const updates = AGENT_COLUMNS.filter((column) => column !== "key")
-      .map((column) => `${column} = excluded.${column}`).join(", ");
     this.#database = database;
     this.#begin = database.prepare("BEGIN IMMEDIATE");
     this.#commit = database.prepare("COMMIT");
     this.#rollback = database.prepare("ROLLBACK");
     // An upsert, not a REPLACE: a replace would delete another agent that shares a unique value.
-    this.#putAgent = database.prepare(
-      `INSERT INTO agents (${columns}) VALUES (${values})
-       ON CONFLICT (key) DO UPDATE SET ${updates}`,
-    );
+    this.#putAgent = database.prepare(upsert("agents", "key", AGENT_COLUMNS));
     this.#forgetAgent = database.prepare("DELETE FROM agents WHERE key = ?");
     this.#heartbeat = database.prepare(
       "UPDATE agents SET last_heartbeat_ms = max(coalesce(last_heartbeat_ms, 0), ?) WHERE key = ?",
     );
-    this.#putOperator = database.prepare(
-      `INSERT INTO operators (name, scope, token_hash, created_at_ms) VALUES (?, ?, ?, ?)
-       ON CONFLICT (name) DO UPDATE SET scope = excluded.scope,
-         token_hash = excluded.token_hash, created_at_ms = excluded.created_at_ms`,
-    );
+    this.#putOperator = database.prepare(upsert("operators", "name", OPERATOR_COLUMNS));
     this.#deleteOperator = database.prepare("DELETE FROM operators WHERE name = ?");
     this.#putMeta = database.prepare(
       "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -78,7 +70,7 @@ export class Statements {
       `SELECT ${columns} FROM agents WHERE key > ? ORDER BY key LIMIT ?`,
     );
     this.#operators = database.prepare(
-      "SELECT name, scope, token_hash, created_at_ms FROM operators ORDER BY name",
+      `SELECT ${OPERATOR_COLUMNS.join(", ")} FROM operators ORDER BY name`,
     );
     this.#meta = database.prepare("SELECT value FROM meta WHERE key = ?");
   }
@@ -109,11 +101,9 @@ export class Statements {
       case "heartbeat":
         this.#heartbeat.run(mutation.at_ms, mutation.key);
         return;
-      case "put_operator": {
-        const { name, scope, token_hash, created_at_ms } = mutation.operator;
-        this.#putOperator.run(name, scope, token_hash, created_at_ms);
+      case "put_operator":
+        this.#putOperator.run(operatorParameters(mutation.operator));
         return;
-      }
       case "delete_operator":
         this.#deleteOperator.run(mutation.name);
         return;
@@ -153,4 +143,13 @@ export class Statements {
     const value = this.#meta.get(key)?.["value"];
     return typeof value === "string" ? value : undefined;
   }
+}
+
+/** Inserts a row, or gives all other columns of the one with the same key new values. */
+function upsert(table: string, key: string, columns: readonly string[]): string {
+  const values = columns.map((column) => `:${column}`).join(", ");
+  const updates = columns.filter((column) => column !== key)
+    .map((column) => `${column} = excluded.${column}`).join(", ");
+  return `INSERT INTO ${table} (${columns.join(", ")}) VALUES (${values})
+    ON CONFLICT (${key}) DO UPDATE SET ${updates}`;
 }

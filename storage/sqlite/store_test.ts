@@ -52,9 +52,14 @@ Deno.test("operators and named values survive a restart", async () => {
   await withFile(async (path) => {
     const operator = {
       name: "ops",
-      scope: "write",
+      role: "team_admin",
+      org_id: "o1",
+      team_id: "t1",
+      status: "active",
+      expires_at_ms: 9,
       token_hash: "a".repeat(64),
       created_at_ms: 5,
+      created_by: "gateway",
     } as const;
     {
       await using store = await SqliteStore.open({ path });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { canonicalBytes, chainProblem, entryHashHex, GENESIS, headAfter, seal } from "./chain.ts";
 import { type AuditEntry, checkDraft, type EntryDraft, hash16 } from "./entry.ts";
 import { encodeLine, parseLine } from "./line.ts";
+import { leafHash } from "./merkle.ts";
 import { sampleDraft, sampleLines } from "./_sample_log.ts";
 
 const AGENT = Uint8Array.from({ length: 16 }, (_, i) => i + 0x01);
@@ -77,6 +78,19 @@ Deno.test("an empty text and an absent one hash differently", () => {
 
 Deno.test("depth 0 counts as present", () => {
   assert.equal(canonicalBytes(hashed({ ...A, depth: 0 }, 0n, "00".repeat(32))).length, 97);
+});
+
+Deno.test("trap 52: what the untagged chain cannot tell apart, the Merkle tree over whole lines does", () => {
+  const id = new Uint8Array(16).fill(0xaa);
+  const drafts: EntryDraft[] = [{ ...A, root_agent_id: id }, { ...A, parent_agent_id: id }];
+  const hashes = drafts.map((draft) => entryHashHex(hashed(draft, 0n, "00".repeat(32))));
+  assert.equal(hashes[0], hashes[1], "the reference's form, kept for its verifiers");
+  const leaves = drafts.map((draft) => {
+    const entry = hashed(draft, 0n, "00".repeat(32));
+    const line = encodeLine({ ...entry, entry_hash: Uint8Array.fromHex(hashes[0] ?? "") });
+    return leafHash(new TextEncoder().encode(line)).toHex();
+  });
+  assert.notEqual(leaves[0], leaves[1]);
 });
 
 Deno.test("Q1: one changed payload byte is found at that entry", () => {

@@ -10,6 +10,7 @@ import {
   type CheckActionRequest,
   CheckActionRequestSchema,
 } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
+import { AgentIdSchema } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import { Fixture } from "../registry/registry_fixture.ts";
 import { type Answer, DecisionEngine, InvalidRequest } from "./engine.ts";
 import type {
@@ -106,9 +107,9 @@ async function rig(absent: readonly (keyof EngineParts)[] = []): Promise<Rig> {
 
 function toolCall(
   tool: string,
-  more: { readonly credentialToken?: string } = {},
+  { args = {}, ...more }: { readonly credentialToken?: string; readonly args?: unknown } = {},
 ): CheckActionRequest {
-  const call = { toolName: tool, argsJson: new TextEncoder().encode("{}") };
+  const call = { toolName: tool, argsJson: new TextEncoder().encode(JSON.stringify(args)) };
   return create(CheckActionRequestSchema, {
     agentId: { orgId: "acme", teamId: "ops", agentId: "agent-1" },
     context: { action: { case: "toolCall", value: call } },
@@ -314,6 +315,34 @@ Deno.test("an observed agent is asked for nobody's word, and its refusals are on
   assert.match(answer.entry.payload, /"shadow_decision":"pending"/);
   assert.deepEqual(on.asked, []);
   assert.equal(on.told.at(-1)?.shadowed, true);
+});
+
+Deno.test("trap 10: conditions on the agent read the registry, so a root's call passes and a child's waits", async () => {
+  const on = await rig();
+  on.policy = directory(
+    "tools: { deploy: { allow: true, requires_approval_if: agent.depth > 0 } }",
+  );
+  on.approval = granted();
+  const root = await on.fixture.register("agent-1");
+  const child = await on.fixture.register("agent-2", { parent_agent_id: "agent-1" });
+  const asked = (agentId: string, credentialToken: string) => {
+    const request = toolCall("deploy", { credentialToken });
+    request.agentId = create(AgentIdSchema, { orgId: "acme", teamId: "ops", agentId });
+    return shown(on.engine.answer(request));
+  };
+  assert.equal(await asked("agent-1", root.credential_token), "1");
+  assert.equal(await asked("agent-2", child.credential_token), "1 requires_approval");
+});
+
+Deno.test("trap 13: a condition on the method reads the method a tool is called with", async () => {
+  const on = await rig();
+  on.policy = directory(
+    `tools: { http: { allow: true, requires_approval_if: 'method == "DELETE"' } }`,
+  );
+  on.approval = granted();
+  const asked = (method: string) => shown(on.engine.answer(toolCall("http", { args: { method } })));
+  assert.equal(await asked("GET"), "1");
+  assert.equal(await asked("DELETE"), "1 requires_approval");
 });
 
 Deno.test("watchers are told of every answer, and a simulation tells and takes nothing", async () => {

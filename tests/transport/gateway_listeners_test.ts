@@ -119,7 +119,7 @@ Deno.test("one gateway answers over TCP and over a Unix socket that only its own
   });
 });
 
-Deno.test("with a certificate the gateway speaks TLS, and nothing in plaintext", async () => {
+Deno.test("trap 58: with a certificate the gateway speaks TLS, and nothing in plaintext", async () => {
   await inTemporaryDirectory(async (directory) => {
     await makePki(directory);
     const ca = await Deno.readTextFile(`${directory}/ca.pem`);

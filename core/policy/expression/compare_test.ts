@@ -76,7 +76,7 @@ Deno.test("level: ordered, and false when missing or compared with anything else
   expectAll(call("t"), {}, { holds: [], fails: ["governance_level != L0"] });
 });
 
-Deno.test("context text: false when missing, also for != and not_in", () => {
+Deno.test("trap 19: context text: false when missing, also for != and not_in", () => {
   expectAll(call("t"), { team_id: "red-1" }, {
     holds: [
       'agent.team_id == "red-1"',

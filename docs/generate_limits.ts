@@ -6,6 +6,7 @@
  * @module
  */
 import { SERVER_BOUNDS } from "../grpc/bounds.ts";
+import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
 import { LIMITS } from "../core/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
@@ -24,6 +25,7 @@ interface Table {
 
 const TABLES: readonly Table[] = [
   { title: "Policy, scanner, audit entry, requests", source: "core/limits.ts", values: LIMITS },
+  { title: "Approvals", source: "core/approval/limits.ts", values: APPROVAL_LIMITS },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },

@@ -13,19 +13,11 @@
  *
  * @module
  */
+import { type OperatorRole, parseRole, ranksAtLeast } from "../iam/role.ts";
 import type { BoundAgent } from "./bound_call.ts";
 
-/** Roles that count for approvals, lowest first (contract §11.1). An auditor decides nothing. */
-export const APPROVER_ROLES = [
-  "auditor",
-  "viewer",
-  "developer",
-  "team_admin",
-  "org_admin",
-] as const;
-
-/** One role. */
-export type ApproverRole = (typeof APPROVER_ROLES)[number];
+/** Roles that count for approvals are those of operators. An auditor decides nothing. */
+export type ApproverRole = OperatorRole;
 
 /** Who answers. */
 export type Approver =
@@ -153,16 +145,9 @@ function meets(target: Target, approver: Approver, agents_may_decide: boolean): 
     );
   }
   if (approver.kind === "agent") return agents_may_decide && target.role === "team_admin";
-  const needed = rankOf(target.role);
-  if (needed !== undefined) {
-    return approver.role !== "auditor" && (rankOf(approver.role) ?? 0) >= needed;
-  }
-  return approver.name === target.role || approver.role === "org_admin";
-}
-
-function rankOf(role: string): number | undefined {
-  const rank = APPROVER_ROLES.findIndex((known) => known === role);
-  return rank < 0 ? undefined : rank;
+  const needed = parseRole(target.role);
+  if (needed !== undefined) return ranksAtLeast(approver.role, needed);
+  return approver.name === target.role || ranksAtLeast(approver.role, "org_admin");
 }
 
 /** A target in words. */

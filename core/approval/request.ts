@@ -13,6 +13,7 @@
  *
  * @module
  */
+import { parseRole, ranksAtLeast } from "../iam/role.ts";
 import {
   type Approver,
   approverId,
@@ -266,7 +267,7 @@ export function forwardRequest(
   if (forwards >= APPROVAL_LIMITS.forwards) {
     return refuse("invalid", `to: the request was forwarded ${forwards} times: decide it`);
   }
-  const target: Target = name === "org_admin" || name === "team_admin"
+  const target: Target = parseRole(name) !== undefined
     ? { kind: "role", role: name }
     : { kind: "named", names: [name] };
   return next({
@@ -288,7 +289,8 @@ export function forwardRequest(
  */
 function mayRedirect(refused: NotPermitted, approver: Approver, to: string): boolean {
   return refused === "wrong_role" && approver.kind === "operator" &&
-    approver.role === "org_admin" && to !== approver.name && !to.endsWith("_admin");
+    ranksAtLeast(approver.role, "org_admin") && to !== approver.name &&
+    parseRole(to) === undefined;
 }
 
 /** What time alone does to a request; `undefined` when nothing is due. */

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Approver, Requester } from "./approver.ts";
+import type { Approver, ApproverRole, Requester } from "./approver.ts";
 import { type BoundCall, digestCall, exactAction } from "./bound_call.ts";
-import { type ApprovalRequest, type NewRequest, openRequest } from "./request.ts";
+import { type Answer, type ApprovalRequest, type NewRequest, openRequest } from "./request.ts";
 import { routeFor, type RoutingRow } from "./routing.ts";
 
 /** Noon of a day. */
@@ -32,11 +32,8 @@ export const CALL: BoundCall = {
 };
 
 /** An operator. */
-export function operator(
-  name: string,
-  role: "org_admin" | "team_admin" | "developer" = "org_admin",
-) {
-  return { kind: "operator", name, role } as const satisfies Approver;
+export function operator(name: string, role: ApproverRole = "org_admin"): Approver {
+  return { kind: "operator", name, role };
 }
 
 /** An agent of team t1, its own root unless said otherwise. */
@@ -100,16 +97,11 @@ export function rowOf(change: Partial<RoutingRow>): RoutingRow {
 }
 
 /** A plain yes to what was seen. */
-export function yesTo(request: ApprovalRequest, conditions: readonly string[] = []) {
-  return {
-    verdict: "approve",
-    reason: "",
-    conditions,
-    expected_digest: request.call.digest,
-  } as const;
+export function yesTo(request: ApprovalRequest, conditions: readonly string[] = []): Answer {
+  return { verdict: "approve", reason: "", conditions, expected_digest: request.call.digest };
 }
 
 /** A plain no. */
-export function no(reason = "no") {
-  return { verdict: "reject", reason, conditions: [] } as const;
+export function no(reason = "no"): Answer {
+  return { verdict: "reject", reason, conditions: [] };
 }

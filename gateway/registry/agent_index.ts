@@ -162,6 +162,8 @@ export class AgentIndex {
       if (record.token_hash !== undefined) this.#by_token_hash.set(record.token_hash, entry);
     }
     entry.record = record;
+    // The parent's view of its children holds their tiers and tools.
+    if (entry.parent !== undefined) entry.parent.child_facts = undefined;
     const parent = this.#parentOf(record);
     if (parent === entry.parent) return;
     this.#detach(entry);

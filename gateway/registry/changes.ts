@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type EntryDraft, hash16 } from "../../core/audit/entry.ts";
+import { type EntryDraft, type EventType, hash16 } from "../../core/audit/entry.ts";
 import type { AgentRecord } from "../../storage/sqlite/records.ts";
 
 /** Who made a change. */
@@ -23,6 +23,13 @@ export type ChangeAction =
   | "agent_suspended"
   | "agent_resumed"
   | "agent_promoted_to_root"
+  | "agent_reparented"
+  | "agent_killed"
+  | "agent_token_rotated"
+  | "agent_token_reissued"
+  | "agent_token_revoked"
+  | "governance_level_set"
+  | "risk_tier_set"
   | "enforcement_mode_changed";
 
 /** One change of one agent. */
@@ -60,7 +67,7 @@ export function changeEntry(change: RegistryChange, now_ns: bigint): EntryDraft 
   const { after } = change;
   const suffix = change.outcome === "not_applied" ? "_not_applied" : "";
   return {
-    event_type: "GovernanceMutation",
+    event_type: eventTypeOf(change),
     timestamp_ns: now_ns,
     agent_id: hash16(after.agent_id),
     session_id: new Uint8Array(16),
@@ -87,6 +94,12 @@ export function changeEntry(change: RegistryChange, now_ns: bigint): EntryDraft 
   };
 }
 
+/** An operator's end of a registration has an event type of its own (contract `wire` §5.1, 11). */
+function eventTypeOf({ action, actor }: RegistryChange): EventType {
+  const forced = action === "agent_deregistered" && actor.kind === "operator";
+  return forced ? "AgentForceDeregistered" : "GovernanceMutation";
+}
+
 /** `gateway`, `operator:<name>` or `agent:<agent id>`. */
 export function actorText(actor: Actor): string {
   switch (actor.kind) {
@@ -104,10 +117,14 @@ function summary(record: AgentRecord | undefined): Record<string, unknown> | nul
   const { state, enforcement } = record;
   return {
     agent_key: record.key,
+    credential_expires_at_ms: record.token_expires_at_ms ?? null,
+    credential_live: record.token_hash !== undefined,
     depth: record.depth,
     enforcement_expires_at_ms: enforcement.mode === "observe" ? enforcement.expires_at_ms : null,
     enforcement_mode: enforcement.mode,
+    enrolment_id: record.enrolment_id ?? null,
     framework: record.framework,
+    governance_level: record.governance_level,
     name: record.name,
     orphaned: record.orphaned,
     parent_key: record.parent_key ?? null,
@@ -116,6 +133,7 @@ function summary(record: AgentRecord | undefined): Record<string, unknown> | nul
     status: state.status,
     status_cause: state.status === "suspended" ? state.cause : null,
     status_reason: state.status === "active" ? null : state.reason,
+    tenancy: record.tenancy,
     version: record.version,
   };
 }

@@ -22,7 +22,15 @@ export type ControlCommand =
 export type Delivery = "queued" | "not_connected" | "overflowed";
 
 /** Why a stream ended. */
-export type StreamEnd = "replaced" | "deregistered" | "cancelled" | "overflowed" | "stopped";
+export type StreamEnd =
+  | "replaced"
+  | "deregistered"
+  | "killed"
+  /** The token that opened it was rotated or revoked. */
+  | "token_ended"
+  | "cancelled"
+  | "overflowed"
+  | "stopped";
 
 /**
  * An agent did not read its commands: its stream was ended, so that it connects again and is told
@@ -106,11 +114,22 @@ export class ControlStreams {
   #follow({ action, after, reason }: RegistryChange): void {
     const { key, state } = after;
     if (state.status === "deregistered") this.#streams.get(key)?.end("deregistered");
+    else if (action === "agent_killed") {
+      this.send(key, { kind: "kill", reason: state.status === "active" ? "" : state.reason });
+      this.#streams.get(key)?.end("killed");
+    } else if (TOKEN_ENDS.has(action)) this.#streams.get(key)?.end("token_ended");
     else if (state.status === "suspended") {
       if (action === "agent_suspended") this.send(key, { kind: "suspend", reason: state.reason });
     } else if (action === "agent_resumed") this.send(key, { kind: "resume", note: reason });
   }
 }
+
+/** Changes after which a stream was opened with a token that is no more. */
+const TOKEN_ENDS: ReadonlySet<RegistryChange["action"]> = new Set([
+  "agent_token_rotated",
+  "agent_token_reissued",
+  "agent_token_revoked",
+]);
 
 /** One stream: commands in, an asynchronous sequence out. Read by one reader. */
 class ControlStream implements AsyncIterable<ControlCommand> {

@@ -17,6 +17,8 @@ export type RegistryFailure =
   | "not_found"
   /** Suspension of an agent that is not active, resumption of one that is not suspended. */
   | "wrong_status"
+  /** A token that was to be replaced is not the live one. */
+  | "token_refused"
   | "limit_reached"
   | "busy"
   /** The change could not be recorded in the audit log and was not made. */

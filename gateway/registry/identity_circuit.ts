@@ -16,6 +16,9 @@ export type IdentityDenial =
   | "missing credential token"
   | "credential token mismatch"
   | "credential token registered to a different agent"
+  /** Ours: the reference's tokens never end (trap 42). */
+  | "credential token expired"
+  | "credential token revoked"
   | "agent is not registered";
 
 /** The answer of the identity circuit. */
@@ -81,7 +84,12 @@ export function identify(
   return { outcome: "ok", principal, record: undefined };
 }
 
-/** The agent that a token belongs to. */
+/** Whether the token's time is over. */
+export function tokenExpired(record: AgentRecord, now_ms: number): boolean {
+  return record.token_expires_at_ms !== undefined && now_ms >= record.token_expires_at_ms;
+}
+
+/** The agent that a token belongs to, also one whose time is over. */
 export function ownerOf(index: AgentIndex, token: string): AgentEntry | undefined {
   if (token === "" || token.length > TOKEN_CHARS_MAX) return undefined;
   return index.byTokenHash(tokenHash(token));
@@ -96,9 +104,13 @@ function identifyRegistered(
   const { record } = entry;
   if (token === "") return denied("missing credential token", "asserted", true, token);
   const expected = record.token_hash;
-  const matches = expected !== undefined && token.length <= TOKEN_CHARS_MAX &&
-    hashesEqual(tokenHash(token), expected);
+  // Without a live token nothing can match: whatever was sent is not looked at.
+  if (expected === undefined) return denied("credential token revoked", "asserted", true, token);
+  const matches = token.length <= TOKEN_CHARS_MAX && hashesEqual(tokenHash(token), expected);
   if (!matches) return denied("credential token mismatch", "asserted", true, token);
+  if (tokenExpired(record, now_ms)) {
+    return denied("credential token expired", "asserted", true, token);
+  }
   return { outcome: "ok", principal: boundPrincipal(options, entry, now_ms), record };
 }
 

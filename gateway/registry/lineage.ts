@@ -34,6 +34,25 @@ export function findParent(
 }
 
 /**
+ * The new parent that an operator names by registry key.
+ *
+ * @throws {RegistryError} `parent_not_registered` when it is unknown, or of another tenant.
+ */
+export function parentIn(
+  index: AgentIndex,
+  child: AgentEntry,
+  parent_key: string | undefined,
+): AgentEntry | undefined {
+  if (parent_key === undefined) return undefined;
+  const parent = index.byKey(parent_key);
+  if (parent !== undefined && parent.team === child.team) return parent;
+  throw new RegistryError(
+    "parent_not_registered",
+    `parent: no agent \`${parent_key.slice(0, 64)}\` is registered in the agent's org and team`,
+  );
+}
+
+/**
  * The place of a new agent. Ended registrations count as ancestors, because their keys can be
  * registered again.
  *
@@ -89,7 +108,10 @@ export function orphansOf(
       return descendants.map(({ record, parent }) => ({
         ...record,
         orphaned: record.orphaned || parent === entry,
-        state: { status: "suspended", cause: "parent_deregistered", reason, since_ms: now_ms },
+        // What was killed stays killed: a parent's end must not make it resumable.
+        state: isKilled(record)
+          ? record.state
+          : { status: "suspended", cause: "parent_deregistered", reason, since_ms: now_ms },
       }));
     case "cascade_deregister":
       return descendants.map(({ record }) => ended(record, reason, now_ms));
@@ -98,9 +120,20 @@ export function orphansOf(
   }
 }
 
+/** Whether an operator ended the agent for good. */
+export function isKilled({ state }: AgentRecord): boolean {
+  return state.status === "suspended" && state.cause === "killed";
+}
+
+/** A record without its token. */
+export function withoutToken(record: AgentRecord): AgentRecord {
+  const { token_hash: _, token_expires_at_ms: _end, ...kept } = record;
+  return kept;
+}
+
 /** A record whose registration has ended; its token is gone. */
 export function ended(record: AgentRecord, reason: string, now_ms: number): AgentRecord {
-  const { token_hash: _, ...kept } = record;
+  const kept = withoutToken(record);
   return { ...kept, state: { status: "deregistered", reason, since_ms: now_ms } };
 }
 

@@ -187,7 +187,8 @@ Deno.test("a stored registry that contradicts itself is refused, not repaired by
 
 type Step =
   | { readonly do: "register"; readonly id: number; readonly parent: number | undefined }
-  | { readonly do: "deregister" | "suspend" | "resume"; readonly id: number }
+  | { readonly do: "deregister" | "suspend" | "resume" | "kill"; readonly id: number }
+  | { readonly do: "reparent"; readonly id: number; readonly parent: number | undefined }
   | { readonly do: "restart" };
 
 const id = fc.nat({ max: 12 });
@@ -203,8 +204,21 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 3,
     arbitrary: fc.record({
-      do: fc.constantFrom("deregister" as const, "suspend" as const, "resume" as const),
+      do: fc.constantFrom(
+        "deregister" as const,
+        "suspend" as const,
+        "resume" as const,
+        "kill" as const,
+      ),
       id,
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({
+      do: fc.constant("reparent" as const),
+      id,
+      parent: fc.option(id, { nil: undefined }),
     }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("restart" as const) }) },
@@ -228,6 +242,12 @@ function assertSoundLineage(fixture: Fixture): void {
       continue;
     }
     if (record.state.status === "active") active++;
+    const killed = record.state.status === "suspended" && record.state.cause === "killed";
+    assert.equal(
+      record.token_hash === undefined,
+      killed,
+      "a killed agent, and no other, has no token",
+    );
     const parent = record.orphaned ? undefined : record.parent_key;
     if (parent === undefined) continue;
     const above = fixture.registry.byKey(parent);
@@ -256,6 +276,17 @@ async function run(fixture: Fixture, step: Step): Promise<void> {
     )
     : step.do === "deregister"
     ? fixture.registry.deregister(key, "x")
+    : step.do === "kill"
+    ? fixture.registry.kill(key, "x", { kind: "operator", name: "ops" }, step.id % 2 === 0)
+    : step.do === "reparent"
+    ? fixture.registry.reparent(
+      key,
+      step.parent === undefined
+        ? undefined
+        : fixture.registry.byTriple(triple(`n${step.parent}`))?.key ?? "",
+      "x",
+      { kind: "operator", name: "ops" },
+    )
     : step.do === "suspend"
     ? fixture.registry.suspend(key, "x", { cascade: step.id % 2 === 0 })
     : fixture.registry.resume(key, "x");

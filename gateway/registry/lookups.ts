@@ -17,8 +17,10 @@ import {
   type IdentityOutcome,
   ownerOf,
   principalOf,
+  tokenExpired,
 } from "./identity_circuit.ts";
 import { REGISTRY_LIMITS } from "./limits.ts";
+import { isKilled } from "./lineage.ts";
 import { type AgentPage, listAgents, type ListFilter } from "./listing.ts";
 
 /** One agent by whatever an operator typed. */
@@ -34,6 +36,11 @@ export interface LookupOptions {
   readonly now_ms: () => number;
   /** Refuse agents that are not registered (trap 39). Default false, as in the reference. */
   readonly strict?: boolean;
+  /**
+   * What a decision does with an agent that stopped sending heartbeats (trap 43): `deny` (default),
+   * or `allow`, and listings alone tell. The reference detects nothing.
+   */
+  readonly stale_agents?: "deny" | "allow";
   /** From the ledger; without it `team.budget_remaining` is missing, so its conditions fire. */
   readonly teamBudgetRemaining?: TeamBudgetRemaining;
 }
@@ -48,9 +55,13 @@ export class Lookups {
   protected constructor(options: LookupOptions) {
     this.now_ms = options.now_ms;
     this.opened_ms = options.now_ms();
+    const stale = options.stale_agents === "allow" ? "active" : "stale";
     this.#circuit = {
       index: this.index,
-      statusOf: (record, now_ms) => this.statusOf(record, now_ms),
+      statusOf: (record, now_ms) => {
+        const status = this.statusOf(record, now_ms);
+        return status === "stale" ? stale : status;
+      },
       strict: options.strict ?? false,
       budget: options.teamBudgetRemaining,
     };
@@ -81,16 +92,31 @@ export class Lookups {
     return this.index.byTriple(triple)?.record;
   }
 
-  /** The registered agent that a token belongs to. */
+  /** The registered agent that a token belongs to; `undefined` once the token's time is over. */
   byToken(token: string): AgentRecord | undefined {
-    return ownerOf(this.index, token)?.record;
+    const record = ownerOf(this.index, token)?.record;
+    return record === undefined || tokenExpired(record, this.now_ms()) ? undefined : record;
   }
 
   /** A registered agent by its names and its token; `undefined` if either is wrong. */
   authenticate(triple: AgentTriple, token: string): AgentRecord | undefined {
     const record = this.byTriple(triple);
     const expected = record?.token_hash;
-    return expected !== undefined && tokenMatches(token, expected) ? record : undefined;
+    const matches = expected !== undefined && tokenMatches(token, expected);
+    return matches && record !== undefined && !tokenExpired(record, this.now_ms())
+      ? record
+      : undefined;
+  }
+
+  /**
+   * Whether exactly this agent, with this key, is registered and has no live token: proving the key
+   * again gets it a new one. Never after a kill.
+   */
+  awaitsToken(claimed: AgentTriple & { readonly public_key: string }): boolean {
+    const record = this.byTriple(claimed);
+    if (record === undefined || isKilled(record)) return false;
+    return record.public_key === claimed.public_key.toLowerCase() &&
+      (record.token_hash === undefined || tokenExpired(record, this.now_ms()));
   }
 
   /** An agent by registry key, or by its own id when only one team has it. */

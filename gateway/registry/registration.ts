@@ -5,7 +5,7 @@
  */
 import { LIMITS } from "../../core/limits.ts";
 import type { RiskTier } from "../../core/principal.ts";
-import type { AgentRecord, AgentState } from "../../storage/sqlite/records.ts";
+import type { AgentRecord, AgentState, TenancyProof } from "../../storage/sqlite/records.ts";
 import type { AgentTriple } from "../identity/keys.ts";
 import { ENFORCE } from "./enforcement.ts";
 import { RegistryError } from "./failure.ts";
@@ -83,6 +83,15 @@ export function checkTenant({ org_id, team_id }: AgentTriple): void {
   }
 }
 
+/** What the gateway adds to a registration: place, credential, and whose word the tenant is. */
+export interface Issued extends Placement {
+  readonly key: string;
+  readonly token_hash: string;
+  readonly token_expires_at_ms?: number;
+  /** Enrolment that names organisation and team; absent when the agent said them itself. */
+  readonly enrolment_id?: string;
+}
+
 /**
  * The record of a new agent. A child of a suspended parent is born suspended: otherwise an agent
  * could escape its suspension by spawning.
@@ -91,7 +100,7 @@ export function checkTenant({ org_id, team_id }: AgentTriple): void {
  */
 export function recordOf(
   registration: Registration,
-  placed: Placement & { readonly key: string; readonly token_hash: string },
+  placed: Issued,
   now_ms: number,
   redact: (text: string) => string,
 ): AgentRecord {
@@ -123,7 +132,20 @@ export function recordOf(
     // Only ENFORCE is honoured as a claim, and it is the default (contract `wire` §9 #25).
     enforcement: ENFORCE,
     token_hash: placed.token_hash,
+    ...(placed.token_expires_at_ms === undefined
+      ? {}
+      : { token_expires_at_ms: placed.token_expires_at_ms }),
+    tenancy: tenancyOf(registration, placed.enrolment_id),
+    ...(placed.enrolment_id === undefined ? {} : { enrolment_id: placed.enrolment_id }),
   };
+}
+
+function tenancyOf(
+  { org_id, team_id }: AgentTriple,
+  enrolment_id: string | undefined,
+): TenancyProof {
+  if (enrolment_id !== undefined) return "enrolled";
+  return org_id === "" && team_id === "" ? "none" : "asserted";
 }
 
 function stateBelow(parent: AgentRecord | undefined, now_ms: number): AgentState {

@@ -1,17 +1,16 @@
 /**
  * The authoritative registry of agents: in memory, loaded from the store at start, written through.
- * This file holds the rules of each change; `write_through.ts` makes them, `lookups.ts` reads.
+ * This file holds what agents do themselves; `operator_changes.ts` what is done to them,
+ * `changing.ts` how a change is made, `lookups.ts` reads.
  *
  * @module
  */
-import type { AgentStatus } from "../../core/principal.ts";
-import type { AgentRecord, StateStore, SuspensionCause } from "../../storage/sqlite/records.ts";
+import type { AgentRecord, Mutation } from "../../storage/sqlite/records.ts";
 import { registryKeyOf } from "../identity/keys.ts";
 import { newCredentialToken, tokenHash } from "../identity/tokens.ts";
-import type { AgentEntry } from "./agent_index.ts";
-import { ChangeQueue } from "./change_queue.ts";
 import { type Actor, GATEWAY, type RegistryChange } from "./changes.ts";
-import { effectiveEnforcement, ENFORCE } from "./enforcement.ts";
+import type { ChangeResult, ChangingOptions } from "./changing.ts";
+import { effectiveEnforcement } from "./enforcement.ts";
 import { RegistryError } from "./failure.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { REGISTRY_LIMITS } from "./limits.ts";
@@ -19,35 +18,32 @@ import {
   checkLineage,
   ended,
   findParent,
+  isKilled,
   type OrphanMode,
   orphansOf,
   placeBelow,
+  withoutToken,
 } from "./lineage.ts";
-import { type LookupOptions, Lookups } from "./lookups.ts";
-import { checkFields, checkTenant, recordOf, type Registration } from "./registration.ts";
-import { type Planned, WriteThrough, type WriteThroughOptions } from "./write_through.ts";
+import { OperatorChanges } from "./operator_changes.ts";
+import {
+  checkFields,
+  checkTenant,
+  type Issued,
+  recordOf,
+  type Registration,
+} from "./registration.ts";
+import type { Planned } from "./write_through.ts";
 
 export { registryKeyOf } from "../identity/keys.ts";
+export type { ChangeResult } from "./changing.ts";
+export type { SuspendOptions } from "./operator_changes.ts";
 
 /** What the registry is built from. */
-export interface RegistryOptions extends LookupOptions, WriteThroughOptions {
-  readonly store: Pick<StateStore, "agents" | "commit">;
-  /** Removes credentials from free text before it is kept or recorded (design law 5). */
-  readonly redact: (text: string) => string;
+export interface RegistryOptions extends ChangingOptions {
   /** What becomes of descendants when a registration ends. Default `suspend`. */
   readonly orphan_mode?: OrphanMode;
-}
-
-/** What came of a change. */
-export interface ChangeResult {
-  /** The agent as it is now. */
-  readonly agent: AgentRecord;
-  /** Its status before, staleness included. */
-  readonly previous_status: AgentStatus;
-  /** Audit index of the agent's own change. */
-  readonly audit_index: bigint | undefined;
-  /** Other agents changed with it. */
-  readonly also: readonly AgentRecord[];
+  /** How long a token lives; absent: until it is rotated, revoked or its registration ends. */
+  readonly token_ttl_ms?: number;
 }
 
 /** A new registration. The token is shown this once. */
@@ -55,28 +51,21 @@ export interface Registered extends ChangeResult {
   readonly credential_token: string;
 }
 
-/** How to suspend. */
-export interface SuspendOptions {
-  readonly actor?: Actor;
-  /** Default `manual`. */
-  readonly cause?: SuspensionCause;
-  /** Suspend all descendants too. Default false. */
-  readonly cascade?: boolean;
+/** On whose word an agent joins its organisation and team. */
+export interface Admission {
+  readonly enrolment_id: string;
+  /** Stored in the same write as the new agent: the use that the enrolment has spent. */
+  readonly beside: readonly Mutation[];
 }
 
 /** The registry of one gateway. Open it with {@linkcode Registry.open}. */
-export class Registry extends Lookups {
+export class Registry extends OperatorChanges {
   readonly #options: RegistryOptions;
-  readonly #queue = new ChangeQueue();
-  readonly #changes: WriteThrough;
   readonly #heartbeats: Heartbeats;
-  /** Registrations under way: parent keys by child key. */
-  readonly #registering = new Map<string, string | undefined>();
 
   private constructor(options: RegistryOptions) {
     super(options);
     this.#options = options;
-    this.#changes = new WriteThrough(this.index, options);
     this.#heartbeats = new Heartbeats(options.store, this.opened_ms);
   }
 
@@ -116,31 +105,42 @@ export class Registry extends Lookups {
    * Registers an agent whose key has been proven. Checks, in order: fields, parent, tenant
    * characters, depth, loop, duplicate, capacity (contract `wire` §1.2, Register 7-10).
    *
+   * An agent that is registered but whose token has ended (trap 42) gets a new one for the same
+   * record, when it has proven the same key: everything else it says is ignored.
+   *
+   * @param admission The enrolment that names organisation and team; absent when the agent says
+   * them itself.
    * @throws {RegistryError}
    */
-  register(registration: Registration): Promise<Registered> {
+  register(registration: Registration, admission?: Admission): Promise<Registered> {
     const key = registryKeyOf(registration);
-    return this.#queue.withAgent(key, async () => {
+    return this.queue.withAgent(key, async () => {
+      if (this.awaitsToken(registration)) return await this.#reissue(key, registration.agent_id);
       checkFields(registration);
       const parent = findParent(this.index, registration, registration.parent_agent_id);
       checkTenant(registration);
-      const placement = placeBelow(this.index, key, parent, this.#registering);
+      const placement = placeBelow(this.index, key, parent, this.registering);
       // A collision of two different triples counts: the key names one agent on the wire.
       if (this.index.byKey(key) !== undefined) throw alreadyExists();
       this.#checkCapacity();
-      const credential_token = newCredentialToken();
-      const placed = { ...placement, key, token_hash: tokenHash(credential_token) };
       const now_ms = this.now_ms();
+      const { credential_token, token } = this.#newToken(now_ms);
+      const placed: Issued = {
+        ...placement,
+        ...token,
+        key,
+        ...(admission === undefined ? {} : { enrolment_id: admission.enrolment_id }),
+      };
       const after = recordOf(registration, placed, now_ms, this.#options.redact);
       const actor: Actor = { kind: "agent", agent_id: registration.agent_id };
-      this.#registering.set(key, placement.parent?.record.key);
+      this.registering.set(key, placement.parent?.record.key);
       try {
-        const result = await this.#make([
+        const result = await this.make([
           { action: "agent_registered", actor, reason: "", before: undefined, after },
-        ]);
+        ], admission?.beside);
         return { ...result, credential_token };
       } finally {
-        this.#registering.delete(key);
+        this.registering.delete(key);
       }
     });
   }
@@ -164,14 +164,20 @@ export class Registry extends Lookups {
   /**
    * Ends a registration; the token is dead at once and descendants follow the orphan mode.
    *
+   * @param orphan_mode For this once; the registry's otherwise.
    * @throws {RegistryError} `not_found`, and as for every change.
    */
-  deregister(key: string, reason: string, actor: Actor = GATEWAY): Promise<ChangeResult> {
-    return this.#queue.alone(() => {
-      const entry = this.#registered(key);
+  deregister(
+    key: string,
+    reason: string,
+    actor: Actor = GATEWAY,
+    orphan_mode?: OrphanMode,
+  ): Promise<ChangeResult> {
+    return this.queue.alone(() => {
+      const entry = this.registered(key);
       const now_ms = this.now_ms();
-      const text = this.#reason(reason);
-      const mode = this.#options.orphan_mode ?? "suspend";
+      const text = this.reason(reason);
+      const mode = orphan_mode ?? this.#options.orphan_mode ?? "suspend";
       const orphans = orphansOf(this.index, entry, mode, now_ms);
       const own: Planned = {
         action: "agent_deregistered",
@@ -187,88 +193,30 @@ export class Registry extends Lookups {
         before: this.index.recordOf(after.key),
         after,
       }));
-      return this.#make([own, ...others]);
+      return this.make([own, ...others]);
     });
   }
 
   /**
-   * Suspends an active or stale agent.
+   * Replaces the token of an agent that has shown the old one, or proven its key again. The old one
+   * is dead at once.
    *
-   * @throws {RegistryError} `not_found`; `wrong_status` when it is suspended already.
+   * @param proof The old token; or `key_proven`, when a signature over a fresh challenge was checked.
+   * @throws {RegistryError} `not_found`; `token_refused` when the old token is not the live one any
+   * more; `wrong_status` when the agent was killed.
    */
-  suspend(key: string, reason: string, options: SuspendOptions = {}): Promise<ChangeResult> {
-    const { actor = GATEWAY, cause = "manual", cascade = false } = options;
-    const change = () => {
-      const entry = this.#registered(key);
-      if (entry.record.state.status !== "active") throw wrongStatus(entry.record, "active");
-      const since_ms = this.now_ms();
-      const text = this.#reason(reason);
-      const family = cascade ? this.index.family(entry) : [entry];
-      const changes = family.filter(({ record }) => record.state.status === "active")
-        .map(({ record }): Planned => {
-          const own = record === entry.record;
-          const why = own ? text : `parent suspended: ${entry.record.agent_id}`;
-          const state = {
-            status: "suspended",
-            cause: own ? cause : "parent_suspended",
-            reason: why,
-            since_ms,
-          } as const;
-          const after = { ...record, state };
-          return { action: "agent_suspended", actor, reason: why, before: record, after };
-        });
-      return this.#make(changes);
-    };
-    return cascade ? this.#queue.alone(change) : this.#queue.withAgent(key, change);
-  }
-
-  /**
-   * Makes a suspended agent active again, whatever it was suspended for. Does not cascade.
-   *
-   * @throws {RegistryError} `not_found`; `wrong_status` when it is not suspended.
-   */
-  resume(key: string, reason: string, actor: Actor = GATEWAY): Promise<ChangeResult> {
-    return this.#queue.withAgent(key, async () => {
-      const { record } = this.#registered(key);
-      if (record.state.status !== "suspended") throw wrongStatus(record, "suspended");
-      const after: AgentRecord = { ...record, state: { status: "active" } };
-      const text = this.#reason(reason);
-      return await this.#make([
-        { action: "agent_resumed", actor, reason: text, before: record, after },
-      ]);
+  rotateToken(key: string, proof: { readonly token: string } | "key_proven"): Promise<Registered> {
+    return this.queue.withAgent(key, async () => {
+      const { record } = this.registered(key);
+      if (isKilled(record)) {
+        throw new RegistryError("wrong_status", "the agent was killed: it gets no token any more");
+      }
+      // Looked at again here: of two rotations with one token, the second comes too late.
+      if (proof !== "key_proven" && this.byToken(proof.token) !== record) {
+        throw new RegistryError("token_refused", "the token is not the agent's live one any more");
+      }
+      return await this.#issue(record, "agent_token_rotated");
     });
-  }
-
-  /**
-   * Sets the mode of agents, all or none. The change must have passed `validateEnforcementChange`.
-   *
-   * @param keys Registry keys, the agent that was named first.
-   * @throws {RegistryError} `not_found` when one of them is not registered any more.
-   */
-  setEnforcementMode(
-    keys: readonly string[],
-    enforcement: AgentRecord["enforcement"],
-    reason: string,
-    actor: Actor,
-  ): Promise<ChangeResult> {
-    return this.#queue.alone(() => {
-      const text = this.#reason(reason);
-      const mode = enforcement.mode === "observe" ? { ...enforcement, reason: text } : ENFORCE;
-      return this.#make(keys.map((key): Planned => {
-        const { record } = this.#registered(key);
-        const after = { ...record, enforcement: mode };
-        return { action: "enforcement_mode_changed", actor, reason: text, before: record, after };
-      }));
-    });
-  }
-
-  /**
-   * Calls `listener` after a change has been made. It must not throw.
-   *
-   * @returns Ends the subscription.
-   */
-  onApplied(listener: (change: RegistryChange) => void): () => void {
-    return this.#changes.subscribe(listener);
   }
 
   /** Writes collected heartbeats; call before the store closes. */
@@ -276,38 +224,40 @@ export class Registry extends Lookups {
     await this.#heartbeats.flush();
   }
 
-  async #make(planned: readonly Planned[]): Promise<ChangeResult> {
-    const [own, ...others] = planned;
-    if (own === undefined) throw new RegistryError("not_found", "no agent was named");
-    const previous_status = own.before === undefined
-      ? "deregistered"
-      : this.statusOf(own.before, this.now_ms());
-    const [audit_index] = await this.#changes.make(planned);
-    const also = others.map(({ after }) => after);
-    return { agent: own.after, previous_status, audit_index, also };
+  #reissue(key: string, agent_id: string): Promise<Registered> {
+    const { record } = this.registered(key);
+    if (record.agent_id !== agent_id) throw alreadyExists();
+    return this.#issue(record, "agent_token_reissued");
+  }
+
+  async #issue(before: AgentRecord, action: RegistryChange["action"]): Promise<Registered> {
+    const { credential_token, token } = this.#newToken(this.now_ms());
+    const actor: Actor = { kind: "agent", agent_id: before.agent_id };
+    const after: AgentRecord = { ...withoutToken(before), ...token };
+    const result = await this.make([{ action, actor, reason: "", before, after }]);
+    return { ...result, credential_token };
+  }
+
+  #newToken(now_ms: number): {
+    readonly credential_token: string;
+    readonly token: { readonly token_hash: string; readonly token_expires_at_ms?: number };
+  } {
+    const credential_token = newCredentialToken();
+    const token_hash = tokenHash(credential_token);
+    const { token_ttl_ms } = this.#options;
+    const token = token_ttl_ms === undefined
+      ? { token_hash }
+      : { token_hash, token_expires_at_ms: now_ms + token_ttl_ms };
+    return { credential_token, token };
   }
 
   #checkCapacity(): void {
     const limit = REGISTRY_LIMITS.agents;
-    if (this.index.size + this.#registering.size < limit) return;
+    if (this.index.size + this.registering.size < limit) return;
     throw new RegistryError(
       "limit_reached",
       `\`${limit}\` agents are registered; deregister those that have ended`,
     );
-  }
-
-  #registered(key: string): AgentEntry {
-    const entry = this.index.byKey(key);
-    if (entry !== undefined) return entry;
-    throw new RegistryError("not_found", `no agent \`${key.slice(0, 64)}\` is registered`);
-  }
-
-  /** A reason as it is kept: bounded, without credentials or control characters. */
-  #reason(text: string): string {
-    // Redacted before it is cut: half a credential would not be recognised.
-    const looked_at = text.slice(0, 8 * REGISTRY_LIMITS.reason_chars);
-    const clean = this.#options.redact(looked_at.replaceAll(/\p{Cc}/gu, " ").trim());
-    return clean.slice(0, REGISTRY_LIMITS.reason_chars).toWellFormed();
   }
 }
 
@@ -326,9 +276,4 @@ function alreadyExists(): RegistryError {
     "already_exists",
     "an agent of this org, team and agent id is registered already; deregister it first",
   );
-}
-
-function wrongStatus(record: AgentRecord, wanted: AgentStatus): RegistryError {
-  const { status } = record.state;
-  return new RegistryError("wrong_status", `the agent is \`${status}\`, not \`${wanted}\``);
 }

@@ -449,6 +449,7 @@ function filledStore(count: number, state: AgentRecord["state"]): MemoryStore {
       depth: 0,
       state: state.status === "active" ? state : { ...state, since_ms: count - index },
       enforcement: { mode: "enforce" },
+      tenancy: "asserted",
       ...(state.status === "deregistered" ? {} : { token_hash }),
     });
   }

@@ -40,13 +40,17 @@ export class WriteThrough {
   /**
    * Makes changes together, or none of them.
    *
+   * @param beside What must become durable in the same write, e.g. the use of an enrolment.
    * @returns The audit index of each change, in order.
    * @throws {RegistryError} `audit_unavailable`, `storage_failed`.
    */
-  async make(planned: readonly Planned[]): Promise<readonly bigint[]> {
+  async make(
+    planned: readonly Planned[],
+    beside: readonly Mutation[] = [],
+  ): Promise<readonly bigint[]> {
     const indexes = await this.#record(planned, "applying");
     const forgotten = this.#forgottenWith(planned);
-    await this.#store(planned, forgotten);
+    await this.#store(planned, forgotten, beside);
     for (const { after } of planned) this.#install(after);
     for (const key of forgotten) this.#index.forget(key);
     for (const change of planned) this.#announce({ ...change, outcome: "applying" });
@@ -68,11 +72,15 @@ export class WriteThrough {
     }
   }
 
-  async #store(planned: readonly Planned[], forgotten: readonly string[]): Promise<void> {
+  async #store(
+    planned: readonly Planned[],
+    forgotten: readonly string[],
+    beside: readonly Mutation[],
+  ): Promise<void> {
     const puts = planned.map(({ after }): Mutation => ({ kind: "put_agent", agent: after }));
     const forgets = forgotten.map((key): Mutation => ({ kind: "forget_agent", key }));
     try {
-      await this.#options.store.commit([...puts, ...forgets]);
+      await this.#options.store.commit([...puts, ...forgets, ...beside]);
     } catch (cause) {
       // The log said that the change was coming; it must also say that it did not come.
       await this.#record(planned, "not_applied").catch(() => {});

@@ -304,6 +304,7 @@ const CODES: Readonly<Record<RegistryFailure, Code>> = {
   already_exists: Code.ALREADY_EXISTS,
   not_found: Code.NOT_FOUND,
   wrong_status: Code.FAILED_PRECONDITION,
+  token_refused: Code.UNAUTHENTICATED,
   limit_reached: Code.RESOURCE_EXHAUSTED,
   busy: Code.UNAVAILABLE,
   audit_unavailable: Code.UNAVAILABLE,

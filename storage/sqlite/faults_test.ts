@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { StoreError, type StoreFailure } from "./failure.ts";
 import type { Mutation } from "./records.ts";
 import { agentNumber } from "./records_arbitrary.ts";
+import { agentParameters } from "./rows.ts";
 import { APPLICATION_ID, MIGRATIONS } from "./schema.ts";
 import { SqliteStore } from "./store.ts";
 
@@ -203,5 +204,26 @@ Deno.test("the schema step sets owner and version, and a second start changes no
     assert.equal(database.prepare("PRAGMA user_version").get()?.user_version, MIGRATIONS.length);
     assert.equal(database.prepare("SELECT count(*) AS n FROM agents").get()?.n, 1);
     database.close();
+  });
+});
+
+Deno.test("a database of an earlier version is lifted, and its agents are whole", async () => {
+  await withFile(async (path) => {
+    const old = new DatabaseSync(path);
+    for (const statement of MIGRATIONS.slice(0, 2).flat()) old.exec(statement);
+    old.exec(`PRAGMA application_id = ${APPLICATION_ID}; PRAGMA user_version = 2`);
+    const { tenancy: _tenancy, enrolment_id: _enrolment, token_expires_at_ms: _end, ...columns } =
+      agentParameters(agentNumber(7));
+    const names = Object.keys(columns);
+    old.prepare(
+      `INSERT INTO agents (${names.join(", ")}) VALUES (${names.map((name) => `:${name}`)})`,
+    ).run(columns);
+    old.close();
+    await using store = await SqliteStore.open({ path });
+    const pages = await Array.fromAsync(store.agents());
+    assert.deepEqual(pages.flat(), [agentNumber(7)]);
+    const { token_hash: _hash, ...killed } = agentNumber(7);
+    const state = { status: "suspended", cause: "killed", reason: "", since_ms: 1 } as const;
+    await store.commit([{ kind: "put_agent", agent: { ...killed, state } }]);
   });
 });

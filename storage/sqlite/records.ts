@@ -14,7 +14,9 @@ export type SuspensionCause =
   | "policy"
   | "budget_exceeded"
   | "parent_suspended"
-  | "parent_deregistered";
+  | "parent_deregistered"
+  /** Ended for good by an operator: no token, no resuming; only a deregistration frees the names. */
+  | "killed";
 
 /** Suspension causes, as stored. */
 export const SUSPENSION_CAUSES: readonly SuspensionCause[] = [
@@ -23,7 +25,20 @@ export const SUSPENSION_CAUSES: readonly SuspensionCause[] = [
   "budget_exceeded",
   "parent_suspended",
   "parent_deregistered",
+  "killed",
 ];
+
+/** How an agent's organisation and team became known (trap 38). */
+export type TenancyProof =
+  /** Both are empty. */
+  | "none"
+  /** The agent said so itself. */
+  | "asserted"
+  /** An operator's enrolment names them. */
+  | "enrolled";
+
+/** Proofs of tenancy, as stored. */
+export const TENANCY_PROOFS: readonly TenancyProof[] = ["none", "asserted", "enrolled"];
 
 /** Where an agent stands in its life. `stale` is computed, never stored. */
 export type AgentState =
@@ -71,8 +86,16 @@ export interface AgentRecord {
   readonly spawned_by_tool?: string;
   readonly state: AgentState;
   readonly enforcement: Enforcement;
-  /** SHA-256 of the credential token, 64 lower-case hex; absent once deregistered. */
+  /**
+   * SHA-256 of the credential token, 64 lower-case hex; absent once deregistered, killed, or while
+   * revoked.
+   */
   readonly token_hash?: string;
+  /** When the token dies by itself; absent when it does not. */
+  readonly token_expires_at_ms?: number;
+  readonly tenancy: TenancyProof;
+  /** Enrolment that the agent registered under; present exactly when `tenancy` is `enrolled`. */
+  readonly enrolment_id?: string;
 }
 
 /** Roles, as stored. */

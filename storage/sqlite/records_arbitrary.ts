@@ -51,6 +51,7 @@ export function anyAgent(): fc.Arbitrary<AgentRecord> {
     state: state(),
     enforcement: enforcement(),
     token_hash: hex(64),
+    tenancy: fc.constantFrom("none", "asserted"),
   };
   const optional = {
     risk_tier: fc.constantFrom("low", "medium", "high", "critical"),
@@ -58,6 +59,7 @@ export function anyAgent(): fc.Arbitrary<AgentRecord> {
     parent_key: hex(32),
     delegation_reason: text(),
     spawned_by_tool: text(),
+    token_expires_at_ms: time(),
   };
   return fc.record({ ...always, ...optional }, {
     requiredKeys: Object.keys(always) as (keyof typeof always)[],
@@ -86,6 +88,7 @@ export function agentNumber(index: number, change: Partial<AgentRecord> = {}): A
     state: { status: "active" },
     enforcement: { mode: "enforce" },
     token_hash: "f".repeat(32) + key,
+    tenancy: "asserted",
     ...change,
   };
 }

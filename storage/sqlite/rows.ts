@@ -16,6 +16,7 @@ import {
   type OperatorRecord,
   type StoredRecord,
   SUSPENSION_CAUSES,
+  TENANCY_PROOFS,
 } from "./records.ts";
 
 /** Parameters of a prepared statement, by column. */
@@ -54,6 +55,9 @@ export const AGENT_COLUMNS: readonly string[] = [
   "enforcement_expires_at_ms",
   "enforcement_reason",
   "token_hash",
+  "token_expires_at_ms",
+  "tenancy",
+  "enrolment_id",
 ];
 
 /** Columns of `operators`, in the order of the schema. */
@@ -131,6 +135,9 @@ export function agentParameters(agent: AgentRecord): Parameters {
     enforcement_expires_at_ms: observing?.expires_at_ms ?? null,
     enforcement_reason: observing?.reason ?? null,
     token_hash: agent.token_hash ?? null,
+    token_expires_at_ms: agent.token_expires_at_ms ?? null,
+    tenancy: agent.tenancy,
+    enrolment_id: agent.enrolment_id ?? null,
   };
 }
 
@@ -147,6 +154,8 @@ export function agentOf(row: Row): AgentRecord {
   const delegation_reason = read.optionalText("delegation_reason");
   const spawned_by_tool = read.optionalText("spawned_by_tool");
   const token_hash = read.optionalText("token_hash");
+  const token_expires_at_ms = read.optionalInteger("token_expires_at_ms");
+  const enrolment_id = read.optionalText("enrolment_id");
   return {
     key: read.text("key"),
     org_id: read.text("org_id"),
@@ -171,6 +180,9 @@ export function agentOf(row: Row): AgentRecord {
     state: stateOf(read),
     enforcement: enforcementOf(read),
     ...(token_hash === undefined ? {} : { token_hash }),
+    ...(token_expires_at_ms === undefined ? {} : { token_expires_at_ms }),
+    tenancy: read.oneOf("tenancy", TENANCY_PROOFS),
+    ...(enrolment_id === undefined ? {} : { enrolment_id }),
   };
 }
 

@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { Channel } from "../../grpc/mod.ts";
 import { inTemporaryDirectory, startGatewayProcess } from "../harness/gateway_process.ts";
 import { registerAgent } from "../harness/agent.ts";
+import { findPython, run } from "./python.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 const NAME = "a Python grpcio client gets the contract's answers";
@@ -28,45 +29,10 @@ interface Answer {
   readonly bytes?: string;
 }
 
-async function run(command: string, args: readonly string[], cwd: string): Promise<string> {
-  const output = await new Deno.Command(command, {
-    args: [...args],
-    cwd,
-    stdout: "piped",
-    stderr: "piped",
-  })
-    .output().catch((error) => {
-      throw new Error(`cannot run ${command}: ${error.message}`);
-    });
-  const text = new TextDecoder().decode(output.stdout);
-  assert.equal(output.code, 0, `${command}: ${new TextDecoder().decode(output.stderr)}`);
-  return text;
-}
-
-/** A Python that has grpcio; run away from the repository, whose `grpc/` folder would shadow it. */
-async function findPython(cwd: string): Promise<string | undefined> {
-  for (const python of ["/usr/bin/python3", "python3"]) {
-    const found = await run(
-      python,
-      ["-c", "import grpc, google.protobuf; grpc.insecure_channel"],
-      cwd,
-    )
-      .then(() => true, () => false);
-    if (found) return python;
-  }
-  return undefined;
-}
-
 Deno.test(NAME, async () => {
   await inTemporaryDirectory(async (directory) => {
-    const python = await findPython(directory);
-    const protoc = await run("protoc", ["--version"], directory).then(() => true, () => false);
-    if (python === undefined || !protoc) {
-      assert.notEqual(Deno.env.get("CI"), "true", "python3 with grpcio and protoc are needed");
-      // deno-lint-ignore no-console
-      console.log(`SKIPPED: ${NAME}: python3 with grpcio, or protoc, is not installed`);
-      return;
-    }
+    const python = await findPython(directory, [], NAME);
+    if (python === undefined) return;
     await Deno.mkdir(`${directory}/generated`);
     await run("protoc", [
       `-I${ROOT}proto`,

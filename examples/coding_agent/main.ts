@@ -24,11 +24,13 @@ import { createWorld, type World } from "./world.ts";
 
 const HELP = `coding agent demo: a scripted agent under the real gateway
 
-usage: deno task demo [--output text|json] [--policy FILE]
+usage: deno task demo [--output text|json] [--policy FILE] [--keep]
 
   --output text|json   one line a step, or one JSON document at the end (default text)
   --policy FILE        another policy, to see which expectations it breaks (default: the demo's own);
                        \`/workspace\` in it becomes the agent's checkout
+  --keep               leave the demo's directory in place and say where: its log, facts and state can be
+                       looked at with \`aasm\`, its gateway started again on them
   --help
 
 example: deno task demo --policy policies/audit-only.yaml
@@ -45,7 +47,7 @@ async function main(argv: readonly string[]): Promise<number> {
     console.error(`error: ${options}; see --help`);
     return 2;
   }
-  const { output, policy } = options;
+  const { output, policy, keep } = options;
   const write = (text: string) => console.log(text);
   const reporter = output === "json"
     ? new JsonReporter(write)
@@ -63,7 +65,8 @@ async function main(argv: readonly string[]): Promise<number> {
     return 1;
   } finally {
     Deno.chdir(new URL(".", import.meta.url));
-    await Deno.remove(root, { recursive: true });
+    if (keep) console.error(`kept: ${root} (state: ${root}/state)`);
+    else await Deno.remove(root, { recursive: true });
   }
 }
 
@@ -83,22 +86,26 @@ async function newDirectory(): Promise<string> {
 interface Options {
   readonly output: "text" | "json";
   readonly policy: string | URL;
+  /** Leave the directory in place. */
+  readonly keep: boolean;
 }
 
 /** The options, `help`, or what is wrong with the command line. */
 function readArguments(argv: readonly string[]): Options | string {
   let output: Options["output"] = "text";
   let policy: Options["policy"] = new URL("policy.yaml", import.meta.url);
-  const words = argv.flatMap((word) => /^--[a-z]+=/.test(word) ? splitOnce(word, "=") : [word]);
+  const keep = argv.includes("--keep");
+  const words = argv.filter((word) => word !== "--keep")
+    .flatMap((word) => /^--[a-z]+=/.test(word) ? splitOnce(word, "=") : [word]);
   for (let at = 0; at < words.length; at += 2) {
     const [flag, value] = words.slice(at, at + 2);
     if (flag === "--help" || flag === "-h") return "help";
     if (value === undefined) return `\`${flag}\` needs a value`;
     if (flag === "--output" && (value === "text" || value === "json")) output = value;
     else if (flag === "--policy") policy = value;
-    else return `cannot use \`${flag} ${value}\`: expected --output text|json or --policy FILE`;
+    else {return `cannot use \`${flag} ${value}\`: expected --output text|json, --policy FILE or --keep`;}
   }
-  return { output, policy };
+  return { output, policy, keep };
 }
 
 function splitOnce(text: string, separator: string): [string, string] {

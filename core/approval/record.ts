@@ -64,6 +64,7 @@ export function readRequest(key: string, text: string): ApprovalRequest {
     ...(escalation === undefined ? {} : { escalation }),
     steps: read.list("steps", routingStep),
     votes: read.list("votes", vote),
+    resume_hashes: read.texts("resume_hashes"),
     state: approvalState(read.object("state")),
   };
   if (request.targets.length === 0) read.fail("targets", "expected at least one");

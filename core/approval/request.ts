@@ -130,6 +130,8 @@ export interface ApprovalRequest {
   readonly escalation?: { readonly at_ms: number; readonly to: Target };
   readonly steps: readonly RoutingStep[];
   readonly votes: readonly Vote[];
+  /** SHA-256 of the resume tokens given out, 64 hex each; the newest last. */
+  readonly resume_hashes: readonly string[];
   readonly state: ApprovalState;
 }
 
@@ -173,6 +175,7 @@ export function openRequest(given: NewRequest): ApprovalRequest {
       : { escalation: { at_ms: now_ms + route.escalation.after_ms, to: route.escalation.to } }),
     steps: [{ action: "routed", at_ms: now_ms, to }],
     votes: [],
+    resume_hashes: [],
     state: { status: "pending" },
   };
 }
@@ -267,7 +270,9 @@ export function forwardRequest(
   if (forwards >= APPROVAL_LIMITS.forwards) {
     return refuse("invalid", `to: the request was forwarded ${forwards} times: decide it`);
   }
-  const target: Target = parseRole(name) !== undefined
+  const role = parseRole(name);
+  // A lower role would lower the bar; its word is taken as somebody's name.
+  const target: Target = role !== undefined && ranksAtLeast(role, "team_admin")
     ? { kind: "role", role: name }
     : { kind: "named", names: [name] };
   return next({

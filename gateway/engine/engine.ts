@@ -7,12 +7,14 @@
  *
  * @module
  */
+import { exactAction } from "../../core/approval/bound_call.ts";
 import { decide, type Facts } from "../../core/policy/decide.ts";
 import { explain } from "../../core/policy/explain.ts";
 import type { PolicySet } from "../../core/policy/compile.ts";
 import type { Cascade } from "../../core/policy/cascade.ts";
 import type { RateBuckets } from "../../core/policy/rate_limit.ts";
 import type { Decision } from "../../core/verdict.ts";
+import { approvalSubject } from "../../proto/approval_subject.ts";
 import type { CheckActionRequest } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Clock } from "../clock.ts";
@@ -208,8 +210,12 @@ export class DecisionEngine {
     const asked_us = clock.monotonic_us();
     const micro_usd = this.#price(look);
     const policy_digests = digestsOf(look);
+    const { request } = look.question;
+    const exact = approvalSubject(request.context) ?? exactAction(look.asked.action);
     const outcome = await approvals.ask({
       ...look.asked,
+      exact,
+      action_type: request.actionType,
       decision: look.decision,
       policy_digests,
       micro_usd,

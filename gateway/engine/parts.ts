@@ -5,6 +5,7 @@
  * @module
  */
 import type { Action } from "../../core/action.ts";
+import type { CanonicalObject } from "../../core/approval/canonical_json.ts";
 import type { CompiledDocument } from "../../core/policy/compiled_document.ts";
 import type { Spend } from "../../core/policy/budget.ts";
 import type { Principal } from "../../core/principal.ts";
@@ -94,6 +95,13 @@ export interface LedgerPart {
 
 /** One call that needs a person's word. */
 export interface ApprovalAsk extends Asked {
+  /**
+   * The action with every field as the caller sent it, bytes for bytes: what the word is bound to
+   * (`proto/approval_subject.ts`). `action` says less: it joins a command's words, and drops hints.
+   */
+  readonly exact: CanonicalObject;
+  /** Number of the wire's `ActionType`. */
+  readonly action_type: number;
   /** The decision that asks for approval. */
   readonly decision: Decision;
   /** Digests of every document that took part, in cascade order. */

@@ -12,17 +12,10 @@ import { compare } from "./compare.ts";
 import type { Field, FieldKind } from "./fields.ts";
 import type { ExpressionProblem } from "./lexer.ts";
 import type { Reading } from "./reading.ts";
+import { ONLY_FALSE, ONLY_TRUE, ONLY_UNKNOWN, type Outcomes, outcomes } from "./outcomes.ts";
 import { PROBLEMS_MAX } from "./parser.ts";
 import { samplesOf, type Situation } from "./samples.ts";
 import { type Clause, clausesOf, type Expression } from "./syntax.ts";
-import { FALSE, not, TRUE, type Truth, UNKNOWN } from "./truth.ts";
-
-/** The truths something can take: one bit for each. */
-type Outcomes = number;
-
-const ONLY_FALSE: Outcomes = 1 << FALSE;
-const ONLY_UNKNOWN: Outcomes = 1 << UNKNOWN;
-const ONLY_TRUE: Outcomes = 1 << TRUE;
 
 /** The truths a clause can take; `both` also counts a context that is missing or failed. */
 interface Range {
@@ -108,34 +101,6 @@ function rangeOf(clause: Clause, situation: Situation): Range {
   const samples = samplesOf(clause, situation);
   const present = over(samples.present);
   return { present, both: present | over(samples.absent) };
-}
-
-/** Possible truths of an expression, its clauses taken as independent. */
-function outcomes(expression: Expression, of: (clause: Clause) => Outcomes): Outcomes {
-  switch (expression.type) {
-    case "clause":
-      return of(expression);
-    case "not": {
-      const operand = outcomes(expression.operand, of);
-      return truthsIn(operand).reduce<Outcomes>((found, truth) => found | 1 << not(truth), 0);
-    }
-    case "and":
-    case "or": {
-      const pick = expression.type === "and" ? Math.min : Math.max;
-      return expression.operands.map((operand) => outcomes(operand, of)).reduce((left, right) =>
-        truthsIn(left).reduce<Outcomes>(
-          (found, a) => truthsIn(right).reduce((all, b) => all | 1 << pick(a, b), found),
-          0,
-        )
-      );
-    }
-  }
-}
-
-const TRUTHS: readonly Truth[] = [FALSE, UNKNOWN, TRUE];
-
-function truthsIn(outcomes: Outcomes): readonly Truth[] {
-  return TRUTHS.filter((truth) => (outcomes & 1 << truth) !== 0);
 }
 
 function explainMismatch(clause: Clause): string | undefined {

@@ -8,6 +8,7 @@
 import { SERVER_BOUNDS } from "../grpc/bounds.ts";
 import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
 import { LIMITS } from "../core/limits.ts";
+import { REPLAY_LIMITS } from "../core/replay/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
@@ -27,6 +28,7 @@ const TABLES: readonly Table[] = [
   { title: "Policy, scanner, audit entry, requests", source: "core/limits.ts", values: LIMITS },
   { title: "Approvals", source: "core/approval/limits.ts", values: APPROVAL_LIMITS },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
+  { title: "Decision facts and replay", source: "core/replay/limits.ts", values: REPLAY_LIMITS },
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },

@@ -32,6 +32,8 @@ export interface BudgetLimit {
   readonly yaml_key: string;
   readonly window: "monthly" | "daily";
   readonly owner: "agent" | "team" | "org";
+  /** The figure of {@linkcode Spend} that it is tested against. */
+  readonly figure: Exclude<keyof Extract<Spend, { state: "known" }>, "state">;
 }
 
 const LIMIT_KEYS = [
@@ -44,12 +46,12 @@ const LIMIT_KEYS = [
 ] as const;
 
 /** In order of testing: agent before team before organisation, month before day. */
-export const BUDGET_LIMITS: readonly BudgetLimit[] = LIMIT_KEYS.map((key) => ({
-  key,
-  yaml_key: key.replace("_micro_usd", "_usd"),
-  window: key.includes("monthly") ? "monthly" : "daily",
-  owner: key.startsWith("team_") ? "team" : key.startsWith("org_") ? "org" : "agent",
-}));
+export const BUDGET_LIMITS: readonly BudgetLimit[] = LIMIT_KEYS.map((key) => {
+  const window = key.includes("monthly") ? "monthly" : "daily";
+  const owner = key.startsWith("team_") ? "team" : key.startsWith("org_") ? "org" : "agent";
+  const yaml_key = key.replace("_micro_usd", "_usd");
+  return { key, yaml_key, window, owner, figure: `${owner}_${window}_micro_usd` };
+});
 
 /** Whether a budget states any limit. */
 export function hasLimit(budget: Budget | undefined): boolean {
@@ -65,7 +67,7 @@ export function isModelCall(action: Action): boolean {
 /** The figure a limit is tested against; `undefined` when nobody knows it. */
 export function spentAgainst(spend: Spend, limit: BudgetLimit): number | undefined {
   if (spend.state !== "known") return undefined;
-  const figure = spend[`${limit.owner}_${limit.window}_micro_usd`];
+  const figure = spend[limit.figure];
   return figure === undefined || Number.isNaN(figure) ? undefined : figure;
 }
 

@@ -71,6 +71,7 @@ export class ReplaySide {
   #assume = true;
   readonly #hanging: string[] = [];
   #scanned_by: string | undefined;
+  #charges: readonly RateCharge[] | undefined;
 
   /** @param ledger @default a new {@linkcode SpendBook} of the documents */
   constructor(policy: ReplayPolicy, ledger?: ReplayLedger) {
@@ -109,29 +110,28 @@ export class ReplaySide {
     this.#facts.principal = principal;
     if (this.#has_budgets) this.#facts.spend = this.#ledger.spend(principal, at_ms);
     this.hangs_on = "";
-    this.#charge = undefined;
+    this.#charges = undefined;
     if (hidden === undefined) this.#settle(fact, decide(this.#set, fact.action, this.#facts));
     else this.#askHidden(fact, hidden);
   }
 
   /**
-   * Carries the call forward: takes its rate token and counts its price when it was let through.
+   * Carries the call forward: when it was let through, its rate tokens are taken and its price is
+   * counted. What waits or is refused takes nothing.
    *
    * @param outcome What this side's world is taken to have done.
    */
   carry(fact: DecisionFact, outcome: FactOutcome): void {
-    if (outcome === "deny") return;
-    if (this.#charge !== undefined) this.#buckets.take(this.#charge, fact.at_ms);
-    if (fact.micro_usd > 0 && this.#has_budgets && outcome !== "pending") {
+    if (outcome !== "allow" && outcome !== "redact") return;
+    if (this.#charges !== undefined) this.#buckets.take(this.#charges, fact.at_ms);
+    if (fact.micro_usd > 0 && this.#has_budgets) {
       this.#ledger.add(fact.principal, fact.at_ms, fact.micro_usd);
     }
   }
 
-  #charge: RateCharge | undefined;
-
   /** From a decision to what becomes of the call: a person's word, then room for its price. */
   #settle(fact: DecisionFact, decision: Decision): void {
-    this.#charge = decision.charge;
+    this.#charges = decision.charges;
     this.rule = decision.rule;
     this.reason = decision.reason;
     switch (decision.outcome) {

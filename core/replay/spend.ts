@@ -51,7 +51,9 @@ const UNAVAILABLE: Spend = { state: "unavailable" };
 
 /** Accounts of one side. Everything starts at nothing spent when the replay starts. */
 export class SpendBook implements ReplayLedger {
-  readonly #accounts = new Map<string, Account>();
+  readonly #agents = new Map<string, Account>();
+  readonly #teams = new Map<string, Account>();
+  readonly #orgs = new Map<string, Account>();
   readonly #calendar: Calendar;
   readonly #window_ms: number | undefined;
   readonly #known: KnownSpend = {
@@ -70,10 +72,10 @@ export class SpendBook implements ReplayLedger {
   spend(principal: Principal, at_ms: number): Spend {
     const { team_id, org_id } = principal;
     const known = this.#known;
-    const agent = this.#at(`agent:${principal.registry_key ?? principal.engine_key}`, at_ms);
-    const team = team_id === undefined ? undefined : this.#at(`team:${team_id}`, at_ms);
-    const org = org_id === undefined ? undefined : this.#at(`org:${org_id}`, at_ms);
-    if (this.#accounts.size > REPLAY_LIMITS.spend_accounts) return UNAVAILABLE;
+    const agent = this.#at(this.#agents, principal.registry_key ?? principal.engine_key, at_ms);
+    const team = team_id === undefined ? undefined : this.#at(this.#teams, team_id, at_ms);
+    const org = org_id === undefined ? undefined : this.#at(this.#orgs, org_id, at_ms);
+    if (this.#size > REPLAY_LIMITS.spend_accounts) return UNAVAILABLE;
     known.agent_daily_micro_usd = agent.daily_micro_usd;
     known.agent_monthly_micro_usd = agent.monthly_micro_usd;
     known.team_daily_micro_usd = team?.daily_micro_usd ?? 0;
@@ -107,25 +109,30 @@ export class SpendBook implements ReplayLedger {
 
   add(principal: Principal, at_ms: number, micro_usd: number): void {
     const { team_id, org_id } = principal;
-    this.#add(`agent:${principal.registry_key ?? principal.engine_key}`, at_ms, micro_usd);
-    if (team_id !== undefined) this.#add(`team:${team_id}`, at_ms, micro_usd);
-    if (org_id !== undefined) this.#add(`org:${org_id}`, at_ms, micro_usd);
+    const agent = principal.registry_key ?? principal.engine_key;
+    this.#add(this.#agents, agent, at_ms, micro_usd);
+    if (team_id !== undefined) this.#add(this.#teams, team_id, at_ms, micro_usd);
+    if (org_id !== undefined) this.#add(this.#orgs, org_id, at_ms, micro_usd);
   }
 
-  #add(name: string, at_ms: number, micro_usd: number): void {
-    const account = this.#at(name, at_ms);
+  get #size(): number {
+    return this.#agents.size + this.#teams.size + this.#orgs.size;
+  }
+
+  #add(accounts: Map<string, Account>, name: string, at_ms: number, micro_usd: number): void {
+    const account = this.#at(accounts, name, at_ms);
     account.daily_micro_usd += micro_usd;
     account.monthly_micro_usd += micro_usd;
   }
 
   /** The account in the window of that moment; a clock that steps back opens no new window. */
-  #at(name: string, at_ms: number): Account {
+  #at(accounts: Map<string, Account>, name: string, at_ms: number): Account {
     const { day, month } = this.#calendar.at(at_ms);
-    let account = this.#accounts.get(name);
+    let account = accounts.get(name);
     if (account === undefined) {
       account = { day, month, anchor_ms: at_ms, daily_micro_usd: 0, monthly_micro_usd: 0 };
       // Past the bound accounts are counted, so that the bound is seen, and no longer kept.
-      if (this.#accounts.size <= REPLAY_LIMITS.spend_accounts) this.#accounts.set(name, account);
+      if (this.#size <= REPLAY_LIMITS.spend_accounts) accounts.set(name, account);
       return account;
     }
     if (this.#window_ms !== undefined) {

@@ -32,10 +32,12 @@ import { adminHandlers } from "./services/admin.ts";
 import { auditHandlers } from "./services/audit.ts";
 import { lifecycleHandlers } from "./services/lifecycle.ts";
 import { policyHandlers } from "./services/policy.ts";
+import { openRooms } from "./rooms/mod.ts";
+import type { Rooms } from "./rooms/room.ts";
 import { listenAll } from "./transport/listeners.ts";
 import type { TransportWorkers } from "./transport/workers.ts";
 
-/** Full names of the reference services that this gateway serves. */
+/** Full names of the reference services that are no room's. */
 export const SERVED = [
   PolicyService.typeName,
   AgentLifecycleService.typeName,
@@ -98,7 +100,58 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
     },
   });
   const buckets = new RateBuckets();
-  const engine = new DecisionEngine({ registry, policy: () => policy.current, buckets, clock });
+  const control_streams = new ControlStreams(registry);
+  const made: { engine?: DecisionEngine } = {};
+  const rooms = await openRooms({
+    config,
+    clock,
+    store: state.store,
+    audit,
+    registry,
+    operators: state.operators,
+    control_streams,
+    policy,
+    buckets,
+    counters,
+    engine: () => made.engine ?? fail("the engine was asked for before it was made"),
+  });
+  try {
+    const engine = new DecisionEngine({
+      registry,
+      policy: () => policy.current,
+      buckets,
+      clock,
+      parts: rooms.parts,
+    });
+    made.engine = engine;
+    return await serve({ config, clock, state, counters, policy, engine, rooms, control_streams });
+  } catch (error) {
+    await rooms.close().catch(() => {
+      // What went wrong first is what the operator must hear of.
+    });
+    throw error;
+  }
+}
+
+function fail(message: string): never {
+  throw new Error(message);
+}
+
+/** What is served, put together. */
+interface Assembled {
+  readonly config: GatewayConfig;
+  readonly clock: Clock;
+  readonly state: OpenState;
+  readonly counters: Counters;
+  readonly policy: PolicyStore;
+  readonly engine: DecisionEngine;
+  readonly rooms: Rooms;
+  readonly control_streams: ControlStreams;
+}
+
+async function serve(assembled: Assembled): Promise<Gateway> {
+  const { config, clock, state, counters, policy, engine, rooms, control_streams } = assembled;
+  const { audit, registry } = state;
   const server = new GrpcServer({
     bounds: TRANSPORT_BOUNDS,
     onEvent: ({ type }) => {
@@ -117,7 +170,6 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
       }
     });
   };
-  const control_streams = new ControlStreams(registry);
   const lifecycle = lifecycleHandlers({
     registry,
     challenges: state.challenges,
@@ -149,9 +201,11 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
       recovery: state.recovery,
       transport: () => server.stats,
       workers: () => transport.workers?.status(),
+      rooms: () => rooms.components(),
     }),
   );
-  const health = addHealthService(server, SERVED);
+  const served = [...SERVED, ...rooms.serve(server)];
+  const health = addHealthService(server, served);
   await audit.append(governanceEntry("gateway_started", {
     version: VERSION,
     policy_state: policy.status().state,
@@ -176,7 +230,9 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
         server,
         workers: listening.workers,
         health,
+        served,
         policy,
+        rooms,
         control_streams,
         reason,
       }),
@@ -190,21 +246,26 @@ interface Stopping {
   readonly server: GrpcServer;
   readonly workers: TransportWorkers | undefined;
   readonly health: HealthControl;
+  readonly served: readonly string[];
+  readonly rooms: Rooms;
   readonly policy: PolicyStore;
   readonly control_streams: ControlStreams;
   readonly reason: string;
 }
 
 async function stopGateway(stopping: Stopping): Promise<void> {
-  const { config, clock, state, server, workers, health, policy } = stopping;
-  for (const service of ["", ...SERVED]) health.set(service, "NOT_SERVING");
+  const { config, clock, state, server, workers, health, policy, rooms } = stopping;
+  for (const service of ["", ...stopping.served]) health.set(service, "NOT_SERVING");
   stopping.control_streams.stop();
+  rooms.hush();
   await policy.close();
   workers?.stop();
   await server.shutdown({ grace_ms: config.grace_ms });
+  const closed = await Promise.allSettled([rooms.close()]);
   await state.audit.append(governanceEntry("gateway_stopped", { reason: stopping.reason }, clock))
     .catch(() => {
       // A log that has failed cannot record its own end; `status` and the exit code told of it.
     });
   await state.close();
+  for (const room of closed) if (room.status === "rejected") throw room.reason;
 }

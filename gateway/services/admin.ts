@@ -28,6 +28,7 @@ import {
   OperatorError,
   type Operators,
 } from "../identity/operators.ts";
+import type { ComponentState } from "../rooms/room.ts";
 import type { TransportStatus } from "../transport/workers.ts";
 import type { Registry } from "../registry/registry.ts";
 import { agentAdministration, findAgent } from "./admin_agents.ts";
@@ -51,6 +52,8 @@ export interface AdminDependencies {
   readonly transport: () => ServerStats;
   /** How the transport workers are; `undefined` when there are none. */
   readonly workers: () => TransportStatus | undefined;
+  /** How the rooms are. */
+  readonly rooms: () => readonly ComponentState[];
 }
 
 /**

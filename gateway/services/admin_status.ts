@@ -12,6 +12,7 @@ import {
 } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
 import type { ServerStats } from "../../grpc/mod.ts";
 import type { TransportStatus } from "../transport/workers.ts";
+import type { ComponentState } from "../rooms/room.ts";
 import type { AdminDependencies } from "./admin.ts";
 
 /** Documents and warnings listed by name; more are counted in `documents`. */
@@ -81,19 +82,29 @@ function components(on: AdminDependencies): MessageInitShape<typeof ComponentSta
       detail: log.failure ?? "every answer waits for its durable entry",
     },
     { name: "scanner", state: "enforcing", detail: "runs on every action that carries text" },
-    {
-      name: "budget ledger",
-      state: "not_built",
-      detail: "model calls under a budget are denied: `budget ledger unavailable`",
-    },
-    {
-      name: "approvals",
-      state: "not_built",
-      detail: "actions that need approval are denied: `approval unavailable`",
-    },
     ...transportComponent(on.workers()),
-    { name: "anomaly detection", state: "not_built", detail: "nothing is judged anomalous" },
+    ...roomComponents(on.rooms()),
   ];
+}
+
+/** What a decision may need; a room that is missing here is a named absence (design law 1). */
+const NEEDED: readonly ComponentState[] = [
+  {
+    name: "budget ledger",
+    state: "not_built",
+    detail: "model calls under a budget are denied: `budget ledger unavailable`",
+  },
+  {
+    name: "approvals",
+    state: "not_built",
+    detail: "actions that need approval are denied: `approval unavailable`",
+  },
+  { name: "anomaly detection", state: "not_built", detail: "nothing is judged anomalous" },
+];
+
+function roomComponents(rooms: readonly ComponentState[]): readonly ComponentState[] {
+  const present = new Set(rooms.map((room) => room.name));
+  return [...rooms, ...NEEDED.filter((needed) => !present.has(needed.name))];
 }
 
 /** Said only where there are workers: without, the deciding thread is all there is. */

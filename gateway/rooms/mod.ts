@@ -1,0 +1,34 @@
+/**
+ * Which rooms this gateway has, in the order in which they open. A room that another stands on
+ * comes first and is handed to it.
+ *
+ * @module
+ */
+import { type House, type Room, Rooms } from "./room.ts";
+
+/**
+ * Opens every room.
+ *
+ * @throws {Error} from the first that cannot open; those before it are closed then.
+ */
+export async function openRooms(house: House): Promise<Rooms> {
+  const opened: Room[] = [];
+  const add = <R extends Room>(room: R): R => {
+    opened.push(room);
+    return room;
+  };
+  try {
+    await openEach(house, add);
+  } catch (error) {
+    await new Rooms(opened).close().catch(() => {
+      // The room that did not open is what the operator must hear of.
+    });
+    throw error;
+  }
+  return new Rooms(opened);
+}
+
+/** One line a room: `const x = add(await openX(house))`. */
+async function openEach(_house: House, _add: <R extends Room>(room: R) => R): Promise<void> {
+  // The first room to be built goes here.
+}

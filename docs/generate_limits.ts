@@ -11,6 +11,7 @@ import { LIMITS } from "../core/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
+import { IAM_LIMITS } from "../gateway/iam/limits.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
@@ -34,6 +35,7 @@ const TABLES: readonly Table[] = [
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },
+  { title: "API keys", source: "gateway/iam/limits.ts", values: IAM_LIMITS },
 ];
 
 /** Files whose single documented constants are bounds too. */

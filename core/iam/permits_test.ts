@@ -51,6 +51,7 @@ audit.export       A     B         -          -         -      B
 retention.write    A     B         -          -         -      -
 iam.read           A     B         -          -         -      B
 iam.manage         A     B         -          -         -      -
+key.own            A     B         B          B         -      -
 `;
 
 const LETTER = { all: "A", bound: "B", team: "T", none: "-" } as const;

@@ -88,8 +88,10 @@ export const PERMISSIONS = {
   "retention.write": ADMIN,
   /** Operators, keys, who holds which role. */
   "iam.read": row("all", "bound", "none", "none", "none", "bound"),
-  /** Make, rotate and revoke operators and keys, up to the own role and tenant. */
+  /** Make and revoke operators, revoke keys; up to the own role, within the own tenant. */
   "iam.manage": ADMIN,
+  /** Make and rotate keys that act in the own name, with at most what one has. */
+  "key.own": row("all", "bound", "bound", "bound", "none", "none"),
 } as const satisfies Readonly<Record<string, Row>>;
 
 /** One permission. */
@@ -161,6 +163,7 @@ export const KEY_SCOPE_OF: Readonly<Record<Permission, KeyScope>> = {
   "retention.write": "admin",
   "iam.read": "admin",
   "iam.manage": "admin",
+  "key.own": "admin",
 };
 
 /** What a scope includes besides itself: writing includes reading. */

@@ -6,6 +6,7 @@
 import { bindingProblem, type Grant } from "../../core/iam/permits.ts";
 import { type OperatorRole, type OperatorScope, scopeOf } from "../../core/iam/role.ts";
 import type { OperatorRecord, StateStore } from "../../storage/sqlite/records.ts";
+import { SerialWrites } from "./serial_writes.ts";
 import { hashesEqual, newOperatorToken, TOKEN_CHARS_MAX, tokenHash } from "./tokens.ts";
 
 /** Bounds of the operator list. */
@@ -79,7 +80,9 @@ export class Operators {
   readonly #now_ms: () => number;
   readonly #by_name = new Map<string, OperatorRecord>();
   readonly #by_hash = new Map<string, OperatorRecord>();
-  readonly #changing = new Set<string>();
+  /** Names whose creation is under way. */
+  readonly #coming = new Set<string>();
+  readonly #writes = new SerialWrites();
   #keys: KeySource | undefined;
   #latest_ms = 0;
 
@@ -169,7 +172,12 @@ export class Operators {
       created_at_ms: this.#now_ms(),
       created_by: wanted.created_by,
     };
-    await this.#exclusively(name, () => this.#store.commit([{ kind: "put_operator", operator }]));
+    this.#coming.add(name);
+    try {
+      await this.#write(operator);
+    } finally {
+      this.#coming.delete(name);
+    }
     this.#install(operator);
     return token;
   }
@@ -192,7 +200,7 @@ export class Operators {
     const problem = bindingProblem(wanted) ?? tenantProblem(wanted) ??
       expiryProblem(wanted.expires_at_ms, this.#now_ms());
     if (problem !== undefined) throw new OperatorError("invalid_field", problem);
-    if (this.#by_name.has(name) || this.#changing.has(name)) {
+    if (this.#by_name.has(name) || this.#coming.has(name)) {
       throw new OperatorError(
         "already_exists",
         `operator \`${name}\` already exists, or existed; a name is given once: choose another`,
@@ -201,8 +209,8 @@ export class Operators {
     const active = [...this.#by_name.values()].filter(({ status }) => status === "active").length;
     const { operators, operators_kept } = OPERATOR_LIMITS;
     if (
-      active + this.#changing.size >= operators ||
-      this.#by_name.size + this.#changing.size >= operators_kept
+      active + this.#coming.size >= operators ||
+      this.#by_name.size + this.#coming.size >= operators_kept
     ) {
       throw new OperatorError(
         "limit_reached",
@@ -219,7 +227,7 @@ export class Operators {
    */
   checkRevoke(name: string): OperatorRecord {
     const record = this.#by_name.get(name);
-    if (record === undefined || record.status === "revoked" || this.#changing.has(name)) {
+    if (record === undefined || record.status === "revoked") {
       throw new OperatorError("not_found", `there is no active operator \`${name.slice(0, 128)}\``);
     }
     if (record.role === "owner" && this.#ownersBeside(name) === 0) {
@@ -241,7 +249,31 @@ export class Operators {
     const record = this.checkRevoke(name);
     const operator: OperatorRecord = { ...record, status: "revoked" };
     this.#install(operator);
-    await this.#exclusively(name, () => this.#store.commit([{ kind: "put_operator", operator }]));
+    await this.#write(operator);
+  }
+
+  /**
+   * Gives an operator a new token; the old one is dead as soon as the new one is durable.
+   *
+   * @returns The new token: this is the only time it exists outside its owner's hands.
+   * @throws {OperatorError} `not_found` when the operator is not active, or was revoked meanwhile.
+   * @throws {StoreError} when it could not be made durable; the old token stays good then.
+   */
+  async rotate(name: string): Promise<string> {
+    const token = newOperatorToken();
+    const present = () => {
+      const record = this.#by_name.get(name);
+      if (record !== undefined && record.status === "active") return record;
+      throw new OperatorError("not_found", `there is no active operator \`${name.slice(0, 128)}\``);
+    };
+    return await this.#writes.run(name, async () => {
+      const operator = { ...present(), token_hash: tokenHash(token) };
+      await this.#store.commit([{ kind: "put_operator", operator }]);
+      // A revocation that came meanwhile writes after this, so that it stands on disk, too.
+      present();
+      this.#install(operator);
+      return token;
+    });
   }
 
   /**
@@ -253,30 +285,33 @@ export class Operators {
     const record = this.#by_name.get(name);
     if (record === undefined) return;
     this.#by_hash.delete(record.token_hash);
-    await this.#exclusively(name, () => this.#store.commit([{ kind: "delete_operator", name }]));
+    await this.#writes.run(
+      name,
+      () => this.#store.commit([{ kind: "delete_operator", name }]),
+    );
     this.#by_name.delete(name);
   }
 
-  /** Owners who can sign in for ever, beside one. Those that are being revoked do not count. */
+  /** Owners who can sign in for ever, beside one. */
   #ownersBeside(name: string): number {
     return [...this.#by_name.values()].filter((record) =>
       record.name !== name && record.role === "owner" && record.expires_at_ms === undefined &&
-      record.status === "active" && !this.#changing.has(record.name)
+      record.status === "active"
     ).length;
   }
 
   #install(record: OperatorRecord): void {
+    const before = this.#by_name.get(record.name);
+    if (before !== undefined) this.#by_hash.delete(before.token_hash);
     this.#by_name.set(record.name, record);
     this.#by_hash.set(record.token_hash, record);
   }
 
-  async #exclusively(name: string, write: () => Promise<void>): Promise<void> {
-    this.#changing.add(name);
-    try {
-      await write();
-    } finally {
-      this.#changing.delete(name);
-    }
+  #write(operator: OperatorRecord): Promise<void> {
+    return this.#writes.run(
+      operator.name,
+      () => this.#store.commit([{ kind: "put_operator", operator }]),
+    );
   }
 }
 

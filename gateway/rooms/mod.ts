@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { openIam } from "./iam.ts";
 import { type House, type Room, Rooms } from "./room.ts";
 
 /**
@@ -29,6 +30,6 @@ export async function openRooms(house: House): Promise<Rooms> {
 }
 
 /** One line a room: `const x = add(await openX(house))`. */
-async function openEach(_house: House, _add: <R extends Room>(room: R) => R): Promise<void> {
-  // The first room to be built goes here.
+async function openEach(house: House, add: <R extends Room>(room: R) => R): Promise<void> {
+  add(await openIam(house));
 }

@@ -10,6 +10,7 @@ import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
 import { LIMITS } from "../core/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
+import { QUEUE_LIMITS } from "../gateway/approvals/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
@@ -28,6 +29,7 @@ interface Table {
 const TABLES: readonly Table[] = [
   { title: "Policy, scanner, audit entry, requests", source: "core/limits.ts", values: LIMITS },
   { title: "Approvals", source: "core/approval/limits.ts", values: APPROVAL_LIMITS },
+  { title: "Approval queue", source: "gateway/approvals/limits.ts", values: QUEUE_LIMITS },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
   { title: "Decision facts and replay", source: "core/replay/limits.ts", values: REPLAY_LIMITS },
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },

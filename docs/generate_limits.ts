@@ -10,10 +10,10 @@ import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
 import { LIMITS } from "../core/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
-import { QUEUE_LIMITS } from "../gateway/approvals/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
+import { ENROLMENT_LIMITS } from "../gateway/registry/enrolments.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
@@ -29,11 +29,11 @@ interface Table {
 const TABLES: readonly Table[] = [
   { title: "Policy, scanner, audit entry, requests", source: "core/limits.ts", values: LIMITS },
   { title: "Approvals", source: "core/approval/limits.ts", values: APPROVAL_LIMITS },
-  { title: "Approval queue", source: "gateway/approvals/limits.ts", values: QUEUE_LIMITS },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
   { title: "Decision facts and replay", source: "core/replay/limits.ts", values: REPLAY_LIMITS },
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },
+  { title: "Enrolments", source: "gateway/registry/enrolments.ts", values: ENROLMENT_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },
@@ -43,6 +43,7 @@ const TABLES: readonly Table[] = [
 /** Files whose single documented constants are bounds too. */
 const CONSTANTS = [
   "gateway/config.ts",
+  "gateway/identity/spiffe.ts",
   "gateway/services/policy.ts",
   "gateway/services/audit.ts",
   "gateway/services/admin_audit.ts",

@@ -32,6 +32,14 @@ export interface GatewayConfig {
   readonly tenancy: "open" | "tenanted";
   /** Deny agents that never registered, instead of evaluating them as asserted. */
   readonly strict_identity: boolean;
+  /** Registration needs an enrolment, instead of the agent's own word on its organisation and team. */
+  readonly require_enrolment: boolean;
+  /** How long an agent's token lives; absent: until it is rotated, revoked or deregistered. */
+  readonly agent_token_ttl_ms?: number;
+  /** What becomes of an agent's descendants when its registration ends. */
+  readonly orphan_mode: "suspend" | "promote_to_root" | "cascade_deregister";
+  /** What becomes of an action of an agent that stopped sending heartbeats. */
+  readonly stale_agents: "deny" | "allow";
   /** Threads that accept connections for the deciding one; 0: it accepts them itself. */
   readonly transport_workers: number;
   readonly checkpoint_interval_ms: number;
@@ -72,6 +80,12 @@ usage: deno task gateway [flags]
   --audit-dir DIR            audit log (default STATE_DIR/audit)
   --tenancy open|tenanted    tenanted: registration needs a team (default open)
   --strict-identity          deny agents that never registered
+  --require-enrolment        register only agents that show an enrolment, which names their org and team
+  --agent-token-ttl TIME     life of an agent's token, 60s to 365d, e.g. 12h, or off (default off: the
+                             clients of the reference cannot rotate a token)
+  --orphan-mode suspend|promote|cascade
+                             descendants of an agent whose registration ends (default suspend)
+  --stale-agents deny|allow  actions of an agent that sent heartbeats and then none for 90 s (default deny)
   --allow-remote-plaintext   permit --listen on a non-loopback address without TLS
   --transport-workers N      threads that do TLS, HTTP/2 and framing for the one that decides, 0 to 16
                              (default 0: it does them itself); more than 1 share --listen's port
@@ -95,6 +109,9 @@ const VALUE_FLAGS = new Set([
   "state-dir",
   "audit-dir",
   "tenancy",
+  "agent-token-ttl",
+  "orphan-mode",
+  "stale-agents",
   "transport-workers",
   "checkpoint-interval-ms",
   "grace-ms",
@@ -111,6 +128,7 @@ const PATH_FLAGS = new Set([
 ]);
 const SWITCHES = new Set([
   "strict-identity",
+  "require-enrolment",
   "allow-remote-plaintext",
   "allow-shared-port",
   "stop-on-stdin-end",
@@ -175,11 +193,54 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
     audit_dir: flags.get("audit-dir") ?? `${state_dir}/audit`,
     tenancy: oneOf(flags, "tenancy", ["open", "tenanted"], "open"),
     strict_identity: flags.has("strict-identity"),
+    require_enrolment: flags.has("require-enrolment"),
+    ...agentTokenTtlFrom(flags),
+    orphan_mode: ORPHAN_MODES[
+      oneOf(
+        flags,
+        "orphan-mode",
+        ["suspend", "promote", "cascade"],
+        "suspend",
+      )
+    ],
+    stale_agents: oneOf(flags, "stale-agents", ["deny", "allow"], "deny"),
     transport_workers: transportWorkersFrom(flags, listeners),
     checkpoint_interval_ms: integerIn(flags, "checkpoint-interval-ms", 10, 3_600_000, 1_000),
     grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),
     stop_on_stdin_end: flags.has("stop-on-stdin-end"),
   };
+}
+
+/** Orphan modes as operators name them. */
+export const ORPHAN_MODES = {
+  suspend: "suspend",
+  promote: "promote_to_root",
+  cascade: "cascade_deregister",
+} as const;
+
+const TTL_UNITS_MS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+/** Shortest and longest life of an agent's token, milliseconds. Outside: refused at start. */
+const AGENT_TOKEN_TTL_MS = { min: 60_000, max: 365 * 86_400_000 } as const;
+
+/** Off by default: a client of the reference would go silent when its token ends. */
+function agentTokenTtlFrom(
+  flags: ReadonlyMap<string, string>,
+): { readonly agent_token_ttl_ms?: number } {
+  const value = flags.get("agent-token-ttl") ?? "off";
+  if (value === "off") return {};
+  const match = /^(\d{1,9})([smhd])$/.exec(value);
+  const ttl_ms = Number(match?.[1]) * (TTL_UNITS_MS[match?.[2] ?? ""] ?? NaN);
+  if (ttl_ms >= AGENT_TOKEN_TTL_MS.min && ttl_ms <= AGENT_TOKEN_TTL_MS.max) {
+    return { agent_token_ttl_ms: ttl_ms };
+  }
+  throw new UsageError(
+    `flag \`--agent-token-ttl\` cannot be \`${value}\`: expected off, or 60s to 365d such as 12h`,
+  );
 }
 
 function policyFrom(value: string | undefined): PolicySource {

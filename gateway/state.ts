@@ -11,6 +11,7 @@ import { clean } from "./engine/evidence.ts";
 import { type Challenges, MemoryChallenges } from "./identity/challenges.ts";
 import { Operators } from "./identity/operators.ts";
 import { changeEntry } from "./registry/changes.ts";
+import { Enrolments } from "./registry/enrolments.ts";
 import { Registry } from "./registry/registry.ts";
 
 /** Everything durable, open. */
@@ -20,6 +21,7 @@ export interface OpenState {
   readonly recovery: string;
   readonly registry: Registry;
   readonly operators: Operators;
+  readonly enrolments: Enrolments;
   readonly challenges: Challenges;
   readonly store: SqliteStore;
   /** Closes the log with a checkpoint, then the store. */
@@ -51,6 +53,11 @@ export async function openState(config: GatewayConfig, clock: Clock): Promise<Op
       store,
       now_ms: clock.now_ms,
       strict: config.strict_identity,
+      orphan_mode: config.orphan_mode,
+      stale_agents: config.stale_agents,
+      ...(config.agent_token_ttl_ms === undefined
+        ? {}
+        : { token_ttl_ms: config.agent_token_ttl_ms }),
       redact: clean,
       onChange: async (changes) => {
         const recorded = changes.map((change) => audit.append(changeEntry(change, clock.now_ns())));
@@ -59,7 +66,12 @@ export async function openState(config: GatewayConfig, clock: Clock): Promise<Op
     });
     const operators = await Operators.open(store, clock.now_ms);
     if (operators.size === 0) await createFirstOperator(operators, config.state_dir);
-    return assembled({ audit, registry, operators, store, recovery });
+    const enrolments = await Enrolments.open({
+      store,
+      clock,
+      record: async (entry) => (await audit.append(entry)).seq,
+    });
+    return assembled({ audit, registry, operators, enrolments, store, recovery });
   } catch (error) {
     await store?.close();
     await audit.close();
@@ -71,15 +83,17 @@ interface Opened {
   readonly audit: AuditLog;
   readonly registry: Registry;
   readonly operators: Operators;
+  readonly enrolments: Enrolments;
   readonly store: SqliteStore;
   readonly recovery: RecoveryReport;
 }
 
-function assembled({ audit, registry, operators, store, recovery }: Opened): OpenState {
+function assembled({ audit, registry, operators, enrolments, store, recovery }: Opened): OpenState {
   return {
     audit,
     registry,
     operators,
+    enrolments,
     store,
     challenges: new MemoryChallenges(),
     recovery: describeRecovery(recovery),

@@ -13,6 +13,9 @@ export const TOKEN_CHARS_MAX = 1_024;
 /** Start of every operator token, so that scanners can recognise a leaked one. */
 export const OPERATOR_TOKEN_PREFIX = "aasm_operator_";
 
+/** Start of every enrolment token. */
+export const ENROLMENT_TOKEN_PREFIX = "aasm_enrol_";
+
 /** A new agent credential: UUID v4 text, lower case, from the platform's CSPRNG. */
 export function newCredentialToken(): string {
   return crypto.randomUUID();
@@ -20,9 +23,17 @@ export function newCredentialToken(): string {
 
 /** A new operator token: the prefix and 256 random bits as base64url. */
 export function newOperatorToken(): string {
+  return OPERATOR_TOKEN_PREFIX + randomSecret();
+}
+
+/** A new enrolment token: the prefix and 256 random bits as base64url. */
+export function newEnrolmentToken(): string {
+  return ENROLMENT_TOKEN_PREFIX + randomSecret();
+}
+
+function randomSecret(): string {
   const secret = crypto.getRandomValues(new Uint8Array(32));
-  return OPERATOR_TOKEN_PREFIX +
-    secret.toBase64({ alphabet: "base64url", omitPadding: true });
+  return secret.toBase64({ alphabet: "base64url", omitPadding: true });
 }
 
 /** SHA-256 of a token's UTF-8 text, 64 lower-case hex. */

@@ -21,6 +21,7 @@ import { isBound } from "../../core/iam/permits.ts";
 import { hash16Hex } from "../identity/keys.ts";
 import type { AuthenticatedOperator } from "../identity/operators.ts";
 import { effectiveEnforcement, validateEnforcementChange } from "../registry/enforcement.ts";
+import { tokenExpired } from "../registry/identity_circuit.ts";
 import { RegistryError, type RegistryFailure } from "../registry/failure.ts";
 import type { ChangeResult, Registry } from "../registry/registry.ts";
 import { type AdminDependencies, type Authorise, invalid } from "./admin.ts";
@@ -204,7 +205,8 @@ function enforcementFailure(code: string, message: string): GrpcError {
   return invalid(message);
 }
 
-function agentMessage(
+/** One agent as operators see it. */
+export function agentMessage(
   registry: Registry,
   record: AgentRecord,
   now_ms: number,
@@ -234,5 +236,9 @@ function agentMessage(
     enforcementMode: observing ? EnforcementMode.OBSERVE : EnforcementMode.ENFORCE,
     enforcementModeExpiresAtUnixMs: observing ? BigInt(enforcement.expires_at_ms) : 0n,
     children: registry.childCount(record.key),
+    tenancy: record.tenancy,
+    enrolmentId: record.enrolment_id ?? "",
+    credentialLive: record.token_hash !== undefined && !tokenExpired(record, now_ms),
+    credentialExpiresAtUnixMs: BigInt(record.token_expires_at_ms ?? 0),
   };
 }

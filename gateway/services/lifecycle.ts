@@ -29,17 +29,24 @@ import type { AgentId } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import { riskTierFromWire } from "../../proto/mapping.ts";
 import type { AgentRecord } from "../../storage/sqlite/records.ts";
 import type { Challenges } from "../identity/challenges.ts";
-import { ed25519KeyOf, parseDidKey } from "../identity/did_key.ts";
-import { isPublicKey, verifyStrict } from "../identity/ed25519.ts";
-import type { AgentTriple } from "../identity/keys.ts";
 import {
   type ControlCommand,
   ControlOverflow,
   type ControlStreams,
 } from "../registry/control_streams.ts";
 import { RegistryError, type RegistryFailure } from "../registry/failure.ts";
+import type { Enrolments } from "../registry/enrolments.ts";
 import { REGISTRY_LIMITS } from "../registry/limits.ts";
+import type { Registration } from "../registry/registration.ts";
 import type { Registry } from "../registry/registry.ts";
+import { admitted } from "./admission.ts";
+import {
+  claimOf,
+  publicKeyBytes,
+  requirePossession,
+  requireSameKey,
+  tripleOf,
+} from "./key_proof.ts";
 
 /** What the service needs. Changes are recorded by the registry itself, before they are made. */
 export interface LifecycleDependencies {
@@ -49,6 +56,9 @@ export interface LifecycleDependencies {
   readonly clock: { readonly now_ms: () => number };
   /** `tenanted`: registration needs a team. */
   readonly tenancy: "open" | "tenanted";
+  readonly enrolments: Enrolments;
+  /** Registration needs an enrolment: nobody says organisation and team of itself. */
+  readonly require_enrolment: boolean;
   /**
    * Whether an agent that was suspended for its budget is within it again; a heartbeat then lifts
    * the suspension. Without a ledger nothing is known, and the suspension stays.
@@ -62,7 +72,7 @@ export function lifecycleHandlers(
 ): ServiceHandlers<typeof AgentLifecycleService> {
   return {
     requestChallenge: (request) => requestChallenge(on, request),
-    register: (request) => register(on, request),
+    register: (request, context) => register(on, request, context),
     heartbeat: (request) => heartbeat(on, request),
     deregister: (request) => deregister(on, request),
     controlStream: (request, context) => controlStream(on, request, context),
@@ -73,9 +83,8 @@ function requestChallenge(
   on: LifecycleDependencies,
   { agentId, publicKey }: ChallengeRequest,
 ): ChallengeResponse {
-  const did = didKeyBytes(agentId);
-  const key = publicKeyBytes(publicKey);
-  requireSameKey(did, key);
+  const claim = claimOf(agentId);
+  requireSameKey(claim, publicKeyBytes(publicKey));
   const binding = { agent_id: agentId?.agentId ?? "", public_key: publicKey };
   const { nonce, expires_at_ms } = on.challenges.issue(binding, on.clock.now_ms());
   return create(ChallengeResponseSchema, { nonce, expiresAtUnixMs: BigInt(expires_at_ms) });
@@ -84,8 +93,9 @@ function requestChallenge(
 async function register(
   on: LifecycleDependencies,
   request: RegisterRequest,
+  context: CallContext,
 ): Promise<RegisterResponse> {
-  const did = didKeyBytes(request.agentId);
+  const claim = claimOf(request.agentId);
   const triple = tripleOf(request.agentId);
   if (on.tenancy === "tenanted" && triple.team_id === "") {
     throw new GrpcError(
@@ -94,9 +104,15 @@ async function register(
     );
   }
   const key = publicKeyBytes(request.publicKey);
-  requireSameKey(did, key);
-  requirePossession(on, request, triple.agent_id, key);
-  const { agent, credential_token } = await applied(on.registry.register({
+  requireSameKey(claim, key);
+  requirePossession(on, {
+    agent_id: triple.agent_id,
+    public_key: request.publicKey,
+    nonce: request.registrationNonce,
+    proof: request.possessionProof,
+    key,
+  });
+  const registration: Registration = {
     ...triple,
     public_key: request.publicKey,
     name: request.name,
@@ -108,7 +124,13 @@ async function register(
     ...present("parent_agent_id", request.parentAgentId),
     ...present("delegation_reason", request.delegationReason),
     ...present("spawned_by_tool", request.spawnedByTool),
-  }));
+  };
+  const { agent, credential_token } = await admitted(
+    on,
+    registration,
+    context,
+    (admission) => applied(on.registry.register(registration, admission)),
+  );
   return create(RegisterResponseSchema, {
     credentialToken: credential_token,
     heartbeatIntervalSec: BigInt(REGISTRY_LIMITS.heartbeat_interval_s),
@@ -197,10 +219,6 @@ function wireCommand(command: ControlCommand): WireCommand {
 
 // Who asks.
 
-function tripleOf(id: AgentId | undefined): AgentTriple {
-  return { org_id: id?.orgId ?? "", team_id: id?.teamId ?? "", agent_id: id?.agentId ?? "" };
-}
-
 /** The registered agent whose token was sent. Unknown agent and wrong token look alike. */
 function requireAgent(
   registry: Registry,
@@ -212,64 +230,6 @@ function requireAgent(
   throw new GrpcError(
     "unknown agent or wrong credential token: register first, and send the token that " +
       "registration returned",
-    Code.UNAUTHENTICATED,
-  );
-}
-
-/** Bytes of the did:key, whatever kind of key it holds. */
-function didKeyBytes(id: AgentId | undefined): Uint8Array {
-  if (id === undefined) throw invalid("agent_id: is missing");
-  const did = parseDidKey(id.agentId);
-  if (did.ok) return did.bytes;
-  throw invalid(`agent_id.agent_id: ${did.message}`);
-}
-
-function publicKeyBytes(text: string): Uint8Array {
-  if (text === "") throw invalid("public_key: is empty: send 64 hex characters");
-  if (text.length % 2 !== 0 || !/^[0-9a-fA-F]+$/.test(text)) {
-    throw invalid("public_key: is not hex: send 64 hex characters");
-  }
-  if (text.length !== 64) {
-    throw invalid(`public_key: is ${text.length / 2} bytes, an Ed25519 key is 32`);
-  }
-  const key = Uint8Array.fromHex(text);
-  if (isPublicKey(key)) return key;
-  throw invalid("public_key: is no Ed25519 public key: its 32 bytes are no point of the curve");
-}
-
-function requireSameKey(did: Uint8Array, key: Uint8Array): void {
-  const named = ed25519KeyOf(did);
-  if (named === undefined) {
-    throw invalid("agent_id.agent_id: the did:key holds no Ed25519 key of 32 bytes");
-  }
-  if (named.every((byte, index) => byte === key[index])) return;
-  throw new GrpcError(
-    "public_key: is not the key that agent_id.agent_id names",
-    Code.UNAUTHENTICATED,
-  );
-}
-
-/** The nonce is used up first: a wrong proof costs a new challenge. */
-function requirePossession(
-  on: LifecycleDependencies,
-  request: RegisterRequest,
-  agent_id: string,
-  key: Uint8Array,
-): void {
-  const nonce = request.registrationNonce;
-  const binding = { agent_id, public_key: request.publicKey };
-  const { outcome } = on.challenges.consume(nonce, binding, on.clock.now_ms());
-  if (outcome !== "accepted") {
-    throw new GrpcError(
-      "registration_nonce: is not a challenge that is open for this agent id and key: request a " +
-        "new one and use it once, within 30 seconds",
-      Code.UNAUTHENTICATED,
-    );
-  }
-  if (verifyStrict(request.possessionProof, nonce, key)) return;
-  throw new GrpcError(
-    "possession_proof: is not an Ed25519 signature of this key over the nonce: request a new " +
-      "challenge and sign its 32 bytes",
     Code.UNAUTHENTICATED,
   );
 }

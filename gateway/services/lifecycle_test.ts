@@ -13,6 +13,9 @@ import {
   type RegisterResponse,
 } from "../../proto/gen/assembly/agent/v1/agent_pb.ts";
 import type { RiskTier } from "../../proto/gen/assembly/common/v1/common_pb.ts";
+import { MemoryStore } from "../../storage/memory/store.ts";
+import { SYSTEM_CLOCK } from "../clock.ts";
+import { Enrolments } from "../registry/enrolments.ts";
 import { MemoryChallenges } from "../identity/challenges.ts";
 import { didKeyOf } from "../identity/did_key.ts";
 import { registryKeyOf } from "../identity/keys.ts";
@@ -58,7 +61,11 @@ class Service {
   readonly streams: ControlStreams;
   readonly #handlers: ReturnType<typeof lifecycleHandlers>;
 
-  private constructor(fixture: Fixture, options: Partial<LifecycleDependencies>) {
+  private constructor(
+    fixture: Fixture,
+    readonly enrolments: Enrolments,
+    options: Partial<LifecycleDependencies>,
+  ) {
     this.fixture = fixture;
     this.streams = new ControlStreams(fixture.registry);
     this.#handlers = lifecycleHandlers({
@@ -67,6 +74,8 @@ class Service {
       control_streams: this.streams,
       clock: { now_ms: () => fixture.now_ms },
       tenancy: "open",
+      enrolments,
+      require_enrolment: false,
       ...options,
     });
   }
@@ -75,7 +84,13 @@ class Service {
     options: Partial<LifecycleDependencies> = {},
     registry: Partial<RegistryOptions> = {},
   ): Promise<Service> {
-    return new Service(await Fixture.create(registry), options);
+    const fixture = await Fixture.create(registry);
+    const enrolments = await Enrolments.open({
+      store: new MemoryStore(),
+      clock: { ...SYSTEM_CLOCK, now_ms: () => fixture.now_ms },
+      record: () => Promise.resolve(0n),
+    });
+    return new Service(fixture, enrolments, options);
   }
 
   async challenge(request: MessageInitShape<typeof ChallengeRequestSchema>) {
@@ -85,8 +100,8 @@ class Service {
     );
   }
 
-  async register(request: RegisterFields) {
-    return await this.#handlers.register(create(RegisterRequestSchema, request), context());
+  async register(request: RegisterFields, on: CallContext = context()) {
+    return await this.#handlers.register(create(RegisterRequestSchema, request), on);
   }
 
   async heartbeat(request: MessageInitShape<typeof HeartbeatRequestSchema>) {
@@ -107,7 +122,8 @@ class Service {
     agent: Agent,
     change: RegisterFields = {},
   ): Promise<RegisterFields> {
-    const { nonce } = await this.challenge({ agentId: agent.id, publicKey: agent.public_key });
+    const agentId = change.agentId ?? agent.id;
+    const { nonce } = await this.challenge({ agentId, publicKey: agent.public_key });
     return {
       agentId: agent.id,
       publicKey: agent.public_key,
@@ -571,4 +587,154 @@ Deno.test("an agent that does not read its commands is disconnected by name", as
   }
   for (let index = 0; index < 32; index++) await next(stream);
   await assertStatus(stream.next(), Code.RESOURCE_EXHAUSTED, /connect again/);
+});
+
+// Enrolments and SPIFFE ids.
+
+/** A call with an enrolment token, or over mutual TLS. */
+function callWith(enrolment: string, alternative_names?: string[]): CallContext {
+  const plain = context();
+  if (enrolment !== "") plain.metadata.set("x-aa-enrolment", enrolment);
+  if (alternative_names === undefined) return plain;
+  const certificate = {
+    subject: {},
+    subject_alternative_names: alternative_names,
+    fingerprint_sha256: "",
+  };
+  return { ...plain, peer: { transport: "tls", address: "127.0.0.1:1", certificate } };
+}
+
+async function enrolmentOf(service: Service, spiffe: string[] = [], max_uses = 9): Promise<string> {
+  const { token } = await service.enrolments.create({
+    org_id: "acme",
+    team_id: "ops",
+    max_uses,
+    expires_at_ms: service.fixture.now_ms + 3_600_000,
+    risk_tiers: [],
+    spiffe,
+    operator: "ana",
+  });
+  return token;
+}
+
+Deno.test("trap 38: a tenant of the agent's own word is marked as that; an enrolled one as enrolled", async () => {
+  const service = await Service.create();
+  await service.register(await service.proven(ALICE));
+  const { registry } = service.fixture;
+  assert.equal(registry.byKey(ALICE.key)?.tenancy, "asserted");
+  const token = await enrolmentOf(service);
+  await service.register(await service.proven(BOB), callWith(token));
+  const bob = registry.byKey(BOB.key);
+  assert.equal(bob?.tenancy, "enrolled");
+  assert.equal(service.enrolments.byId(bob?.enrolment_id ?? "")?.uses, 1);
+  await service.fixture.restart();
+  assert.equal(service.fixture.registry.byKey(BOB.key)?.tenancy, "enrolled");
+});
+
+Deno.test("trap 38: where enrolment is required, a self-asserted tenant is refused by name", async () => {
+  const service = await Service.create({ require_enrolment: true });
+  const request = await service.proven(ALICE);
+  await assertStatus(
+    service.register(request),
+    Code.PERMISSION_DENIED,
+    /^agent_id\.org_id: `acme` is self-asserted/,
+  );
+  const bare = { orgId: "", teamId: "", agentId: ALICE.did };
+  const untenanted = await service.proven(ALICE, { agentId: bare });
+  await assertStatus(service.register(untenanted), Code.PERMISSION_DENIED, /no tenant is named/);
+  assert.equal(service.fixture.registry.size, 0);
+  const token = await enrolmentOf(service);
+  await service.register(await service.proven(ALICE), callWith(token));
+});
+
+Deno.test("an enrolment that is shown and not accepted is refused, never ignored", async () => {
+  const service = await Service.create();
+  const request = await service.proven(ALICE);
+  await assertStatus(
+    service.register(request, callWith("aasm_enrol_unknown")),
+    Code.UNAUTHENTICATED,
+    /^x-aa-enrolment/,
+  );
+  assert.equal(service.fixture.registry.size, 0);
+});
+
+Deno.test("a refused registration uses no enrolment up", async () => {
+  const service = await Service.create();
+  const token = await enrolmentOf(service, [], 1);
+  const orphan = await service.proven(ALICE, { parentAgentId: "nobody" });
+  await assertStatus(service.register(orphan, callWith(token)), Code.INVALID_ARGUMENT, /parent/);
+  await service.register(await service.proven(ALICE), callWith(token));
+  const next = await service.proven(BOB);
+  await assertStatus(service.register(next, callWith(token)), Code.UNAUTHENTICATED, /used up/);
+});
+
+Deno.test("a new token for an ended one needs no second enrolment", async () => {
+  const service = await Service.create({ require_enrolment: true });
+  const token = await enrolmentOf(service, [], 1);
+  await service.register(await service.proven(ALICE), callWith(token));
+  const operator = { kind: "operator", name: "ana" } as const;
+  await service.fixture.registry.revokeToken(ALICE.key, "leaked", operator);
+  const again = await service.register(await service.proven(ALICE));
+  assert.equal(service.fixture.registry.byToken(again.credentialToken)?.key, ALICE.key);
+});
+
+const SPIFFE_ID = "spiffe://prod.example/agent/a";
+const WORKLOAD = { orgId: "acme", teamId: "ops", agentId: SPIFFE_ID };
+
+Deno.test("a SPIFFE id needs an enrolment that names it, or its certificate", async () => {
+  const service = await Service.create();
+  const request = () => service.proven(ALICE, { agentId: WORKLOAD });
+  await assertStatus(
+    service.register(await request()),
+    Code.PERMISSION_DENIED,
+    /nothing binds this SPIFFE id/,
+  );
+  for (
+    const names of [
+      ["URI:spiffe://prod.example/agent/b"],
+      [`URI:${SPIFFE_ID}`, "URI:spiffe://prod.example/agent/b"],
+      [`DNS:${SPIFFE_ID}`],
+      [],
+    ]
+  ) {
+    const call = callWith("", names);
+    await assertStatus(service.register(await request(), call), Code.PERMISSION_DENIED, /SPIFFE/);
+  }
+  const plain = await enrolmentOf(service);
+  await assertStatus(
+    service.register(await request(), callWith(plain)),
+    Code.PERMISSION_DENIED,
+    /names none/,
+  );
+  const naming = await enrolmentOf(service, ["spiffe://prod.example"]);
+  await service.register(await request(), callWith(naming));
+  const key = registryKeyOf({ org_id: "acme", team_id: "ops", agent_id: SPIFFE_ID });
+  assert.equal(service.fixture.registry.byKey(key)?.public_key, ALICE.public_key);
+
+  const certified = await Service.create();
+  const proven = await certified.proven(ALICE, { agentId: WORKLOAD });
+  await certified.register(proven, callWith("", [`URI:${SPIFFE_ID}`]));
+  assert.equal(certified.fixture.registry.byKey(key)?.tenancy, "asserted");
+});
+
+Deno.test("a SPIFFE id still proves its key, and nobody else's key takes it over", async () => {
+  const service = await Service.create();
+  const token = await enrolmentOf(service, [SPIFFE_ID]);
+  const request = await service.proven(ALICE, { agentId: WORKLOAD });
+  const forged = { ...request, possessionProof: new Uint8Array(64) };
+  await assertStatus(service.register(forged, callWith(token)), Code.UNAUTHENTICATED, /proof/);
+  await service.register(await service.proven(ALICE, { agentId: WORKLOAD }), callWith(token));
+  const other = await service.proven(BOB, { agentId: WORKLOAD });
+  await assertStatus(service.register(other, callWith(token)), Code.ALREADY_EXISTS, /already/);
+});
+
+Deno.test("a malformed SPIFFE id is refused at the challenge", async () => {
+  const service = await Service.create();
+  for (const agentId of ["spiffe://Prod.example/a", "spiffe://prod.example", "SPIFFE://a/b"]) {
+    await assertStatus(
+      service.challenge({ agentId: { ...WORKLOAD, agentId }, publicKey: ALICE.public_key }),
+      Code.INVALID_ARGUMENT,
+      /^agent_id\.agent_id/,
+    );
+  }
 });

@@ -5,7 +5,7 @@
  */
 import { generateKeyPairSync, type KeyObject, sign } from "node:crypto";
 import { base58 } from "@scure/base";
-import { type Channel, createClient } from "../../grpc/mod.ts";
+import { type Channel, createClient, Metadata } from "../../grpc/mod.ts";
 import type { EnforcementMode } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import { AgentLifecycleService } from "../../proto/gen/assembly/agent/v1/agent_pb.ts";
 
@@ -17,6 +17,8 @@ export interface TestAgent {
   readonly public_key: string;
   readonly token: string;
   readonly root_key: string;
+  /** Proves that the agent holds its key. */
+  readonly sign: (nonce: Uint8Array) => Uint8Array;
 }
 
 /** A fresh Ed25519 identity. */
@@ -41,10 +43,14 @@ export async function registerAgent(
     parent?: string;
     tools?: string[];
     mode?: EnforcementMode;
+    /** Enrolment token to show. */
+    enrolment?: string;
+    /** Registers this identity again. */
+    identity?: ReturnType<typeof newIdentity>;
   } = {},
 ): Promise<TestAgent> {
   const client = createClient(AgentLifecycleService, channel);
-  const identity = newIdentity();
+  const identity = options.identity ?? newIdentity();
   const agentId = { orgId: options.org ?? "", teamId: options.team ?? "", agentId: identity.did };
   const challenge = await client.requestChallenge({ agentId, publicKey: identity.public_key });
   const answer = await client.register({
@@ -59,6 +65,10 @@ export async function registerAgent(
     registrationNonce: challenge.nonce,
     possessionProof: new Uint8Array(sign(null, challenge.nonce, identity.private_key)),
     ...(options.parent === undefined ? {} : { parentAgentId: options.parent }),
+  }, {
+    metadata: options.enrolment === undefined
+      ? new Metadata()
+      : new Metadata().set("x-aa-enrolment", options.enrolment),
   });
   return {
     org: agentId.orgId,
@@ -67,5 +77,6 @@ export async function registerAgent(
     public_key: identity.public_key,
     token: answer.credentialToken,
     root_key: (answer.rootAgentId ?? new Uint8Array()).toHex(),
+    sign: (nonce) => new Uint8Array(sign(null, nonce, identity.private_key)),
   };
 }

@@ -21,6 +21,8 @@ export function nothingSpent(): Spend {
     team_monthly_micro_usd: 0,
     org_daily_micro_usd: 0,
     org_monthly_micro_usd: 0,
+    global_daily_micro_usd: 0,
+    global_monthly_micro_usd: 0,
   };
 }
 

@@ -12,7 +12,7 @@ import type { Action } from "../action.ts";
 import type { Principal } from "../principal.ts";
 import type { Scanner } from "../scanner/finding.ts";
 import type { Decision } from "../verdict.ts";
-import { hasLimit } from "./budget.ts";
+import { concernsLedger } from "./budget.ts";
 import { CapabilityRules } from "./capability.ts";
 import type { CompiledDocument } from "./compiled_document.ts";
 import { type DetectionPlan, planDetection, type ScannerFactory } from "./detection.ts";
@@ -60,7 +60,7 @@ export class Cascade {
     this.#index = index;
     this.schedules = documents.filter((by) => by.document.schedule?.active_hours !== undefined);
     this.networks = documents.filter((by) => by.hosts !== undefined);
-    this.budgets = documents.filter((by) => hasLimit(by.document.budget));
+    this.budgets = documents.filter((by) => concernsLedger(by.document));
     this.capabilities = new CapabilityRules(documents);
     this.detection = planDetection(documents);
     this.rates = planRates(documents);

@@ -9,7 +9,14 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import type { ActiveHours, PathRules, PolicyDocument, Scope, ToolRule } from "./document.ts";
+import type {
+  ActiveHours,
+  Budget,
+  PathRules,
+  PolicyDocument,
+  Scope,
+  ToolRule,
+} from "./document.ts";
 import type { Located } from "./position.ts";
 
 /** Domain tag and version of the encoding. */
@@ -19,6 +26,8 @@ const DOMAIN_TAG = "aa-policy-doc-id\x01";
 const FILESYSTEM_TAG = "fs\x01";
 const SYSCALLS_TAG = "sys\x01";
 const RATE_LIMITS_TAG = "rate\x01";
+const LEDGER_TAG = "ledger\x01";
+const PRICES_TAG = "price\x01";
 
 /** Hashes length-prefixed fields. */
 class FieldHash {
@@ -128,7 +137,47 @@ export function policyDigest(document: Omit<PolicyDocument, "digest">): string {
       hash.number(rule.window_ms);
     });
   }
+  if (document.budget !== undefined) hashLedgerKeys(hash, document.budget);
+  const priced = byName(document.tools).filter(([, rule]) => rule.cost_micro_usd !== undefined);
+  if (priced.length > 0) {
+    hash.text(PRICES_TAG);
+    hash.list(priced, ([name, rule]) => {
+      hash.text(name);
+      hash.number(rule.cost_micro_usd?.value ?? 0);
+    });
+  }
   return `sha256:${hash.digest()}`;
+}
+
+/** Budget keys beyond the contract: a document without them has the digest it always had. */
+function hashLedgerKeys(hash: FieldHash, budget: Budget): void {
+  const { global_daily_limit_micro_usd, global_monthly_limit_micro_usd, limits } = budget;
+  const { assumed_output_tokens, agent_settlement } = budget;
+  const stated = [
+    global_daily_limit_micro_usd,
+    global_monthly_limit_micro_usd,
+    limits,
+    assumed_output_tokens,
+    agent_settlement,
+  ];
+  if (stated.every((value) => value === undefined)) return;
+  const amount = (limit: Located<number> | undefined) =>
+    hash.optional(limit, (located) => hash.number(located.value));
+  hash.text(LEDGER_TAG);
+  amount(global_daily_limit_micro_usd);
+  amount(global_monthly_limit_micro_usd);
+  hash.list([...limits ?? []].toSorted(([a], [b]) => a < b ? -1 : 1), ([name, limit]) => {
+    hash.text(name);
+    hash.text(limit.per);
+    hash.text(limit.window);
+    hash.optional(limit.days, (days) => hash.number(days));
+    amount(limit.micro_usd);
+    amount(limit.tokens);
+    amount(limit.calls);
+    amount(limit.wall_ms);
+  });
+  hash.optional(assumed_output_tokens, (tokens) => hash.number(tokens));
+  hash.optional(agent_settlement, (word) => hash.text(word));
 }
 
 function hashHours(hash: FieldHash, hours: ActiveHours): void {

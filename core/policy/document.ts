@@ -36,6 +36,8 @@ export interface ToolRule {
   readonly allow_at?: Position;
   readonly limit_per_hour?: Located<number>;
   readonly requires_approval_if?: Condition;
+  /** Price of one call, in micro-dollars. */
+  readonly cost_micro_usd?: Located<number>;
 }
 
 /** A daily opening window in one time zone, minutes since local midnight, end exclusive, end may be 1440. */
@@ -49,6 +51,19 @@ export interface ActiveHours {
   readonly timezone: string;
 }
 
+/** A limit of `budget.limits`: at least one of its dimensions is stated. */
+export interface NamedLimit {
+  readonly at: Position;
+  readonly per: "agent" | "subtree" | "team" | "org" | "global";
+  readonly window: "daily" | "monthly" | "rolling";
+  /** Only of a rolling window. */
+  readonly days?: number;
+  readonly micro_usd?: Located<number>;
+  readonly tokens?: Located<number>;
+  readonly calls?: Located<number>;
+  readonly wall_ms?: Located<number>;
+}
+
 /** Money limits, integers of micro-dollars. */
 export interface Budget {
   readonly at: Position;
@@ -58,9 +73,16 @@ export interface Budget {
   readonly team_monthly_limit_micro_usd?: Located<number>;
   readonly org_daily_limit_micro_usd?: Located<number>;
   readonly org_monthly_limit_micro_usd?: Located<number>;
+  readonly global_daily_limit_micro_usd?: Located<number>;
+  readonly global_monthly_limit_micro_usd?: Located<number>;
   readonly timezone?: string;
   readonly action_on_exceed: "deny" | "suspend";
   readonly window_ms?: number;
+  /** Absent when the document names none. */
+  readonly limits?: ReadonlyMap<string, NamedLimit>;
+  readonly assumed_output_tokens?: number;
+  /** Absent: never below the estimate of the prompt. */
+  readonly agent_settlement?: "at_least_estimate" | "trusted";
 }
 
 /** The `data` section. */

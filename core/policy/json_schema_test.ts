@@ -83,9 +83,17 @@ const BODY_FIXTURE: Json = {
     team_monthly_limit_usd: 1,
     org_daily_limit_usd: 1,
     org_monthly_limit_usd: 1,
+    global_daily_limit_usd: 1,
+    global_monthly_limit_usd: 1,
     timezone: "UTC",
     action_on_exceed: "deny",
     window: "1h",
+    limits: {
+      "a b": { per: "subtree", window: "rolling", days: 7, usd: 1, tokens: 1 },
+      "": { calls: 1, wall_seconds: 1 },
+    },
+    assumed_output_tokens: 1,
+    agent_settlement: "trusted",
   },
   data: {
     sensitive_patterns: ["a+"],
@@ -94,7 +102,7 @@ const BODY_FIXTURE: Json = {
   },
   tools: {
     "*": { allow: false, limit_per_hour: 0 },
-    "a b": { allow: true, requires_approval_if: "args.n > 1" },
+    "a b": { allow: true, requires_approval_if: "args.n > 1", cost_usd: 0.25 },
     "": {},
   },
   capabilities: { allow: ["file_read", "mcp_tool:git", "model:x:y"], deny: ["network_inbound"] },

@@ -158,6 +158,11 @@ export const LOCALE_PACKS: readonly string[] = ["zh-tw"];
 /** Approval timeout when the document states none, in seconds. */
 export const APPROVAL_TIMEOUT_DEFAULT_SECS = 300;
 
+/** Longest rolling window of a budget, in days. */
+export const ROLLING_DAYS_MAX = 92;
+const UNITS_MAX = 1_000_000_000_000_000;
+const SECONDS_MAX = 1_000_000_000;
+
 const CLOCK = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
 const CLOCK_END = "^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$";
 const ZONE = "IANA time zone name, for example `Europe/Berlin`.";
@@ -175,6 +180,27 @@ const ACTIVE_HOURS = section("Daily opening window; `end` is exclusive.", {
   timezone: text(ZONE),
 });
 
+const NAMED_LIMIT = section(
+  "One limit under a name of your choice; it binds calls that are charged.",
+  {
+    per: choice(
+      "Whose spend counts; `agent` when absent. `subtree` is an agent with all its descendants.",
+      ["agent", "subtree", "team", "org", "global"],
+      "must be 'agent', 'subtree', 'team', 'org' or 'global'",
+    ),
+    window: choice(
+      "How long spend counts; `daily` when absent. `rolling` is today and the days before it.",
+      ["daily", "monthly", "rolling"],
+      "must be 'daily', 'monthly' or 'rolling'",
+    ),
+    days: integer("Days of a `rolling` window, today included.", 1, ROLLING_DAYS_MAX),
+    usd: money("Most US dollars."),
+    tokens: integer("Most tokens, of prompts and answers.", 1, UNITS_MAX),
+    calls: integer("Most calls of tools and models.", 1, UNITS_MAX),
+    wall_seconds: integer("Most seconds that calls of models may take together.", 1, SECONDS_MAX),
+  },
+);
+
 const BUDGET = section("Money limits, in US dollars.", {
   daily_limit_usd: money("Limit per agent and day."),
   monthly_limit_usd: money("Limit per agent and month; at least the daily limit."),
@@ -182,6 +208,8 @@ const BUDGET = section("Money limits, in US dollars.", {
   team_monthly_limit_usd: money("Limit per team and month; at least the daily limit."),
   org_daily_limit_usd: money("Limit per organisation and day."),
   org_monthly_limit_usd: money("Limit per organisation and month; at least the daily limit."),
+  global_daily_limit_usd: money("Limit of the whole fleet per day."),
+  global_monthly_limit_usd: money("Limit of the whole fleet per month; at least the daily limit."),
   timezone: text(`Where days and months begin: ${ZONE}`),
   action_on_exceed: choice(
     "What a budget denial does beyond denying; `deny` when absent.",
@@ -189,6 +217,22 @@ const BUDGET = section("Money limits, in US dollars.", {
     "must be 'deny' or 'suspend'",
   ),
   window: text("Length of the short window, for example `1h`, `30m` or `500ms`."),
+  limits: {
+    type: "entries",
+    doc: "Further limits by name: per subtree, of tokens, calls or wall time, over rolling days.",
+    entry: NAMED_LIMIT,
+  } as EntriesSpec<typeof NAMED_LIMIT>,
+  assumed_output_tokens: integer(
+    "Output tokens added to the price of a model call whose caller states none.",
+    1,
+    SECONDS_MAX,
+  ),
+  agent_settlement: choice(
+    "How far an agent's own word lowers the price of its call: never below the estimate of its " +
+      "prompt, which is the default, or `trusted`.",
+    ["at_least_estimate", "trusted"],
+    "must be 'at_least_estimate' or 'trusted'",
+  ),
 });
 
 const DATA = section("What happens to secrets in an action.", {
@@ -214,6 +258,7 @@ const TOOL = section("Rule for one tool, or for `*`: every tool without its own 
     "Condition under which a person must approve, for example `args.amount > 100`.",
     { pattern: "\\S" },
   ),
+  cost_usd: money("Price of one call; counts against the money limits of a budget."),
 });
 
 const CAPABILITY = text("Capability token, for example `file_read` or `mcp_tool:git`.", {

@@ -54,6 +54,7 @@ export class SpendBook implements ReplayLedger {
   readonly #agents = new Map<string, Account>();
   readonly #teams = new Map<string, Account>();
   readonly #orgs = new Map<string, Account>();
+  readonly #fleet = new Map<string, Account>();
   readonly #calendar: Calendar;
   readonly #window_ms: number | undefined;
   readonly #known: KnownSpend = {
@@ -75,6 +76,7 @@ export class SpendBook implements ReplayLedger {
     const agent = this.#at(this.#agents, principal.registry_key ?? principal.engine_key, at_ms);
     const team = team_id === undefined ? undefined : this.#at(this.#teams, team_id, at_ms);
     const org = org_id === undefined ? undefined : this.#at(this.#orgs, org_id, at_ms);
+    const fleet = this.#at(this.#fleet, "", at_ms);
     if (this.#size > REPLAY_LIMITS.spend_accounts) return UNAVAILABLE;
     known.agent_daily_micro_usd = agent.daily_micro_usd;
     known.agent_monthly_micro_usd = agent.monthly_micro_usd;
@@ -82,6 +84,8 @@ export class SpendBook implements ReplayLedger {
     known.team_monthly_micro_usd = team?.monthly_micro_usd ?? 0;
     known.org_daily_micro_usd = org?.daily_micro_usd ?? 0;
     known.org_monthly_micro_usd = org?.monthly_micro_usd ?? 0;
+    known.global_daily_micro_usd = fleet.daily_micro_usd;
+    known.global_monthly_micro_usd = fleet.monthly_micro_usd;
     return known;
   }
 
@@ -94,9 +98,10 @@ export class SpendBook implements ReplayLedger {
     const spend = this.spend(principal, at_ms);
     for (const by of budgets) {
       for (const limit of BUDGET_LIMITS) {
-        const stated = by.document.budget?.[limit.key];
-        if (stated === undefined || !binds(limit, principal)) continue;
-        const spent = spentAgainst(spend, limit);
+        const { budget } = by.document;
+        const stated = budget?.[limit.key];
+        if (budget === undefined || stated === undefined || !binds(limit, principal)) continue;
+        const spent = spentAgainst(spend, limit, budget);
         if (spent !== undefined && spent + micro_usd <= stated.value) continue;
         const reason = spent === undefined
           ? "budget ledger unavailable"
@@ -113,6 +118,7 @@ export class SpendBook implements ReplayLedger {
     this.#add(this.#agents, agent, at_ms, micro_usd);
     if (team_id !== undefined) this.#add(this.#teams, team_id, at_ms, micro_usd);
     if (org_id !== undefined) this.#add(this.#orgs, org_id, at_ms, micro_usd);
+    this.#add(this.#fleet, "", at_ms, micro_usd);
   }
 
   get #size(): number {

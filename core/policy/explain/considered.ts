@@ -243,9 +243,10 @@ function countOf(findings: number): string {
 function* budgetSteps({ cascade, facts, decision }: Account): Generator<Step> {
   for (const { document } of cascade.budgets) {
     for (const limit of BUDGET_LIMITS) {
-      const stated = document.budget?.[limit.key];
-      if (stated === undefined) continue;
-      const spent = spentAgainst(facts.spend, limit);
+      const { budget } = document;
+      const stated = budget?.[limit.key];
+      if (budget === undefined || stated === undefined) continue;
+      const spent = spentAgainst(facts.spend, limit, budget);
       const path = `budget.${limit.yaml_key}`;
       const rule = ruleAt(document, stated, path);
       const refused = decision.stage === "budget" && decision.rule?.path === path &&

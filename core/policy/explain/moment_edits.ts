@@ -244,10 +244,11 @@ function withText(action: Action, text: string): Action {
 export function budgetEdits(world: World, place: Place, path: string): Edit[] {
   const { document } = place;
   const limit = BUDGET_LIMITS.find(({ yaml_key }) => path === `budget.${yaml_key}`);
-  const stated = limit && document.budget?.[limit.key];
-  if (limit === undefined || stated === undefined) return [];
+  const { budget } = document;
+  const stated = limit && budget?.[limit.key];
+  if (limit === undefined || budget === undefined || stated === undefined) return [];
   const rule = ruleAt(document, stated, path);
-  const spent = spentAgainst(world.facts.spend, limit);
+  const spent = spentAgainst(world.facts.spend, limit, budget);
   if (spent === undefined) {
     const text = `connect a budget ledger, or remove \`${path}\``;
     return [documentEdit(place, { text, rule }, (edited) => withLimit(edited, limit, undefined))];

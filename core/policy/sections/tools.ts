@@ -34,7 +34,7 @@ function readTool(
   names: ReadonlySet<string>,
   problems: Problems,
 ): ToolRule {
-  const { allow, limit_per_hour, requires_approval_if } = entry.value;
+  const { allow, limit_per_hour, requires_approval_if, cost_usd } = entry.value;
   const parsed = requires_approval_if === undefined
     ? undefined
     : readExpression(requires_approval_if, problems);
@@ -50,6 +50,7 @@ function readTool(
     ...(allow === undefined ? {} : { allow_at: allow.key_at }),
     ...(limit_per_hour === undefined ? {} : { limit_per_hour: plain(limit_per_hour) }),
     ...(condition === undefined ? {} : { requires_approval_if: condition }),
+    ...(cost_usd === undefined ? {} : { cost_micro_usd: plain(cost_usd) }),
   };
 }
 

@@ -187,10 +187,28 @@ export interface Answered extends Asked {
 /** Is told of every real answer before it leaves; what it returns is awaited with the evidence. */
 export type AnswerObserver = (answered: Answered) => Promise<void> | undefined;
 
+/** What operators order while agents run, as the engine needs it. */
+export interface OperationsPart {
+  /**
+   * Why an operator's order forbids this call now, e.g. `agent paused by an operator`; `undefined`
+   * when none does. Changes nothing; no mode softens it. Asked before policy, and again after every
+   * wait (a person's approval), since orders come at any time.
+   */
+  denial(principal: Principal, trace_id: string, span_id: string): string | undefined;
+  /** Is told of every real answer: how the list of running operations comes about. */
+  answered(
+    principal: Principal,
+    trace_id: string,
+    span_id: string,
+    wire_decision: 1 | 2 | 3 | 4,
+  ): void;
+}
+
 /** The parts of one engine. An absent part is a named absence, never an allow. */
 export interface EngineParts {
   readonly ledger?: LedgerPart;
   readonly approvals?: ApprovalsPart;
   readonly anomalies?: AnomaliesPart;
+  readonly operations?: OperationsPart;
   readonly observers?: readonly AnswerObserver[];
 }

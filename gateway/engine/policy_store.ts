@@ -69,6 +69,7 @@ export class PolicyStore {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
   #reloading: Promise<void> = Promise.resolve();
+  readonly #listeners = new Set<(epoch: number) => void>();
 
   private constructor(
     readonly source: PolicySource,
@@ -111,6 +112,16 @@ export class PolicyStore {
   reload(): Promise<void> {
     this.#reloading = this.#reloading.then(() => this.#reload());
     return this.#reloading;
+  }
+
+  /**
+   * Calls `listener` with the new epoch each time another policy is in force.
+   *
+   * @returns Ends it.
+   */
+  onReplaced(listener: (epoch: number) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** What `status` shows. */
@@ -180,6 +191,7 @@ export class PolicyStore {
     this.#warnings = files.warnings;
     this.#loaded_at_ms = this.options.now_ms();
     this.#last_error = "";
+    for (const listener of this.#listeners) listener(next.epoch);
   }
 
   async #refuse(path: string, error: unknown): Promise<void> {

@@ -15,6 +15,8 @@ import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
 import { ENROLMENT_LIMITS } from "../gateway/registry/enrolments.ts";
+import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
+import { OPERATION_LIMITS } from "../gateway/operations/limits.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
@@ -36,6 +38,8 @@ const TABLES: readonly Table[] = [
   { title: "Ledger", source: "core/ledger/limits.ts", values: LEDGER_LIMITS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },
   { title: "Enrolments", source: "gateway/registry/enrolments.ts", values: ENROLMENT_LIMITS },
+  { title: "Operator control", source: "gateway/operations/limits.ts", values: OPERATION_LIMITS },
+  { title: "Invalidation", source: "gateway/invalidation/limits.ts", values: INVALIDATION_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },
@@ -49,6 +53,7 @@ const CONSTANTS = [
   "gateway/services/policy.ts",
   "gateway/services/audit.ts",
   "gateway/services/admin_audit.ts",
+  "gateway/services/operations.ts",
   "gateway/engine/evidence.ts",
   "gateway/engine/wire_answer.ts",
   "gateway/engine/engine.ts",

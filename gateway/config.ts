@@ -40,6 +40,8 @@ export interface GatewayConfig {
   readonly orphan_mode: "suspend" | "promote_to_root" | "cascade_deregister";
   /** What becomes of an action of an agent that stopped sending heartbeats. */
   readonly stale_agents: "deny" | "allow";
+  /** Callers on this machine may listen to operator control without a token (contract `wire` §9.1). */
+  readonly op_control_loopback: boolean;
   /** Threads that accept connections for the deciding one; 0: it accepts them itself. */
   readonly transport_workers: number;
   readonly checkpoint_interval_ms: number;
@@ -79,6 +81,8 @@ usage: deno task gateway [flags]
   --state-dir DIR            registry, keys, operator token (default ${DEFAULT_STATE_DIR})
   --audit-dir DIR            audit log (default STATE_DIR/audit)
   --tenancy open|tenanted    tenanted: registration needs a team (default open)
+  --op-control-loopback      let callers on this machine listen to operator control without a token,
+                             as the reference's runtime and SDKs do; by default each needs its own
   --strict-identity          deny agents that never registered
   --require-enrolment        register only agents that show an enrolment, which names their org and team
   --agent-token-ttl TIME     life of an agent's token, 60s to 365d, e.g. 12h, or off (default off: the
@@ -127,6 +131,7 @@ const PATH_FLAGS = new Set([
   "audit-dir",
 ]);
 const SWITCHES = new Set([
+  "op-control-loopback",
   "strict-identity",
   "require-enrolment",
   "allow-remote-plaintext",
@@ -204,6 +209,7 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
       )
     ],
     stale_agents: oneOf(flags, "stale-agents", ["deny", "allow"], "deny"),
+    op_control_loopback: flags.has("op-control-loopback"),
     transport_workers: transportWorkersFrom(flags, listeners),
     checkpoint_interval_ms: integerIn(flags, "checkpoint-interval-ms", 10, 3_600_000, 1_000),
     grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),

@@ -183,7 +183,10 @@ async function serve(assembled: Assembled): Promise<Gateway> {
   });
   server.addService(
     PolicyService,
-    policyHandlers({ engine, audit, counters, monotonic_us: clock.monotonic_us, suspend }),
+    {
+      ...policyHandlers({ engine, audit, counters, monotonic_us: clock.monotonic_us, suspend }),
+      ...rooms.policy_methods,
+    },
     { codecs: { checkAction: CHECK_ACTION_SERVER_CODEC } },
   );
   server.addService(AgentLifecycleService, lifecycle);

@@ -277,9 +277,14 @@ export class Operations implements OperationsPart {
     if (this.#unsaved.size > 0) await this.#inTurn(() => this.#saveUnsaved()).catch(() => {});
   }
 
+  /** Ends every subscription: the gateway stops serving. */
+  stopTelling(): void {
+    this.#subscribers.stop();
+  }
+
   /** Ends every subscription and waits for orders under way. */
   async close(): Promise<void> {
-    this.#subscribers.stop();
+    this.stopTelling();
     await this.#turn;
   }
 

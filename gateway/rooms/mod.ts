@@ -5,6 +5,8 @@
  * @module
  */
 import { openIam } from "./iam.ts";
+import { openInvalidation } from "./invalidation.ts";
+import { openOperations } from "./operations.ts";
 import { type House, type Room, Rooms } from "./room.ts";
 
 /**
@@ -32,4 +34,6 @@ export async function openRooms(house: House): Promise<Rooms> {
 /** One line a room: `const x = add(await openX(house))`. */
 async function openEach(house: House, add: <R extends Room>(room: R) => R): Promise<void> {
   add(await openIam(house));
+  add(await openOperations(house));
+  add(openInvalidation(house));
 }

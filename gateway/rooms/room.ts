@@ -5,7 +5,8 @@
  * @module
  */
 import type { RateBuckets } from "../../core/policy/rate_limit.ts";
-import type { GrpcServer } from "../../grpc/mod.ts";
+import type { GrpcServer, ServiceHandlers } from "../../grpc/mod.ts";
+import type { PolicyService } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import type { StateStore } from "../../storage/sqlite/records.ts";
 import type { AuditLog } from "../audit/log.ts";
 import type { Clock } from "../clock.ts";
@@ -43,10 +44,15 @@ export interface ComponentState {
   readonly detail: string;
 }
 
+/** Methods of the decision service that a room answers. */
+export type PolicyMethods = Partial<ServiceHandlers<typeof PolicyService>>;
+
 /** One open room. */
 export interface Room {
   /** What it adds to decisions. */
   readonly parts?: EngineParts;
+  /** What it adds to the decision service, beside CheckAction and BatchCheck. */
+  readonly policy_methods?: PolicyMethods;
   /**
    * Registers its services.
    *
@@ -79,6 +85,11 @@ export class Rooms {
       all = { ...all, ...parts, observers };
     }
     return all;
+  }
+
+  /** Methods of the decision service that rooms answer. */
+  get policy_methods(): PolicyMethods {
+    return Object.assign({}, ...this.#rooms.map((room) => room.policy_methods ?? {}));
   }
 
   /** Registers every service. @returns Names for health. */

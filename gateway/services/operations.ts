@@ -14,7 +14,10 @@ import {
   type OpOrderSchema,
   type OpSchema,
 } from "../../proto/gen/assembly/admin/v1/operations_pb.ts";
-import type { OperatorScope } from "../../storage/sqlite/records.ts";
+import { contains, GATEWAY, isBound, type Target } from "../../core/iam/permits.ts";
+import type { Permission } from "../../core/iam/table.ts";
+import type { Counters } from "../counters.ts";
+import type { AuthenticatedOperator, Operators } from "../identity/operators.ts";
 import { OperationError, type OperationFailure } from "../operations/failure.ts";
 import { OPERATION_LIMITS } from "../operations/limits.ts";
 import type { Op } from "../operations/op_list.ts";
@@ -29,15 +32,17 @@ import {
   type OrderTarget,
   wireOpId,
 } from "../operations/target.ts";
+import type { AgentRecord } from "../../storage/sqlite/records.ts";
 import type { Registry } from "../registry/registry.ts";
 import { findAgent } from "./admin_agents.ts";
+import { assertPermitted, requirePermission } from "./operator.ts";
 
 /** What the service needs. */
 export interface OperationsDependencies {
   readonly operations: Operations;
   readonly registry: Registry;
-  /** The name of the operator that calls, when it holds the scope. @throws otherwise. */
-  readonly authorise: (context: CallContext, scope: OperatorScope) => { readonly name: string };
+  readonly operators: Operators;
+  readonly counters: Counters;
 }
 
 /** Orders shown on the first page of a listing. More are counted in `status`. */
@@ -48,27 +53,28 @@ export function operationsHandlers(
   on: OperationsDependencies,
 ): ServiceHandlers<typeof OperationsService> {
   const { operations } = on;
+  const allowed = (context: CallContext, permission: Permission, target?: Target) =>
+    requirePermission(context, on.operators, on.counters, permission, target);
   const order = (
-    scope: OperatorScope,
+    permission: Permission,
     give: (target: OrderTarget, ordering: Ordering) => Promise<Ordered>,
   ) =>
   async (request: OpOrderRequest, context: CallContext): Promise<OpOrderResponse> => {
-    const ordering = orderingOf(on.authorise(context, scope), request.reason);
-    // Only the scope that may halt the fleet may speak of it.
-    const target = targetOf(on, request, scope === "admin");
+    const operator = allowed(context, permission);
+    const ordering = orderingOf(operator, request.reason);
+    // Only the permission to halt the fleet lets one speak of it.
+    const target = targetOf(on, request, permission === "ops.halt_all");
+    assertPermitted(operator, on.counters, permission, ownerOf(on, target));
     return await answered(target, give(target, ordering));
   };
   return {
-    listOps: (request, context) => {
-      on.authorise(context, "read");
-      return listOps(on, request);
-    },
-    pause: order("write", (target, ordering) => operations.pause(target, ordering)),
-    resume: order("write", (target, ordering) => operations.resume(target, ordering)),
-    terminate: order("write", (target, ordering) => operations.terminate(target, ordering)),
-    liftHalt: order("admin", (target, ordering) => operations.lift(target, ordering)),
+    listOps: (request, context) => listOps(on, allowed(context, "ops.read"), request),
+    pause: order("ops.control", (target, ordering) => operations.pause(target, ordering)),
+    resume: order("ops.control", (target, ordering) => operations.resume(target, ordering)),
+    terminate: order("ops.control", (target, ordering) => operations.terminate(target, ordering)),
+    liftHalt: order("ops.halt_all", (target, ordering) => operations.lift(target, ordering)),
     haltAll: async ({ action, reason }, context) => {
-      const ordering = orderingOf(on.authorise(context, "admin"), reason);
+      const ordering = orderingOf(allowed(context, "ops.halt_all", GATEWAY), reason);
       if (action !== "pause" && action !== "terminate") {
         throw invalid(`action: cannot be \`${action.slice(0, 32)}\`: expected pause or terminate`);
       }
@@ -78,8 +84,24 @@ export function operationsHandlers(
   };
 }
 
+/** Whose a target is. An agent that is registered no more, or never was, belongs to the gateway. */
+function ownerOf(on: OperationsDependencies, target: OrderTarget): Target {
+  if (target.kind === "fleet") return GATEWAY;
+  const record = recordOf(on, target.agent);
+  if (record === undefined) return GATEWAY;
+  return { kind: "tenant", org_id: record.org_id, team_id: record.team_id };
+}
+
+function recordOf(
+  { registry }: OperationsDependencies,
+  { registry_key }: OrderedAgent,
+): AgentRecord | undefined {
+  return registry_key === undefined ? undefined : registry.byKey(registry_key);
+}
+
 function listOps(
   on: OperationsDependencies,
+  operator: AuthenticatedOperator,
   request: {
     readonly agent: string;
     readonly state: string;
@@ -101,9 +123,14 @@ function listOps(
     ? OPERATION_LIMITS.page_default_ops
     : Math.min(request.pageSize, OPERATION_LIMITS.page_ops);
   const wanted = request.agent === "" ? undefined : agentKey(agentNamed(on, request.agent, true));
+  const shown = (agent: OrderedAgent) => {
+    if (wanted !== undefined && agentKey(agent) !== wanted) return false;
+    if (!isBound(operator)) return true;
+    const record = recordOf(on, agent);
+    return record !== undefined && contains(operator, record);
+  };
   const matching = on.operations.ops().filter((op) =>
-    op.number > after && (state === undefined || op.state === state) &&
-    (wanted === undefined || agentKey(op.agent) === wanted)
+    op.number > after && (state === undefined || op.state === state) && shown(op.agent)
   );
   const page = matching.slice(0, size);
   const status = on.operations.status();
@@ -111,7 +138,7 @@ function listOps(
     fleet: status.fleet,
     orders: after === 0
       ? on.operations.orders().filter(({ target }) =>
-        wanted === undefined || (target.kind !== "fleet" && agentKey(target.agent) === wanted)
+        target.kind === "fleet" ? wanted === undefined : shown(target.agent)
       ).slice(0, ORDERS_SHOWN_MAX).map(orderMessage)
       : [],
     ops: page.map(opMessage),

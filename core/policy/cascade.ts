@@ -12,6 +12,7 @@ import type { Action } from "../action.ts";
 import type { Principal } from "../principal.ts";
 import type { Scanner } from "../scanner/finding.ts";
 import type { Decision } from "../verdict.ts";
+import { type AnomalyPlan, planAnomaly } from "./anomaly_plan.ts";
 import { concernsLedger } from "./budget.ts";
 import { CapabilityRules } from "./capability.ts";
 import type { CompiledDocument } from "./compiled_document.ts";
@@ -39,6 +40,7 @@ export class Cascade {
   readonly budgets: readonly CompiledDocument[];
   readonly capabilities: CapabilityRules;
   readonly detection: DetectionPlan;
+  readonly anomaly: AnomalyPlan;
   /** Declared limits of all documents, beside those of single tools. */
   readonly rates: readonly PlannedRate[];
   readonly on_message: readonly BoundCondition[];
@@ -63,6 +65,7 @@ export class Cascade {
     this.budgets = documents.filter((by) => concernsLedger(by.document));
     this.capabilities = new CapabilityRules(documents);
     this.detection = planDetection(documents);
+    this.anomaly = planAnomaly(documents);
     this.rates = planRates(documents);
     this.on_message = messageConditions(documents);
     this.scanner = () => index.scannerOf(this.detection);

@@ -25,6 +25,7 @@ const DOMAIN_TAG = "aa-policy-doc-id\x01";
 /** Tags of sections that take part only when stated. */
 const FILESYSTEM_TAG = "fs\x01";
 const SYSCALLS_TAG = "sys\x01";
+const ANOMALY_TAG = "anomaly\x01";
 const RATE_LIMITS_TAG = "rate\x01";
 const LEDGER_TAG = "ledger\x01";
 const PRICES_TAG = "price\x01";
@@ -126,6 +127,13 @@ export function policyDigest(document: Omit<PolicyDocument, "digest">): string {
   if (document.syscalls !== undefined) {
     hash.text(SYSCALLS_TAG);
     texts(document.syscalls.allow);
+  }
+  if (document.anomaly !== undefined) {
+    hash.text(ANOMALY_TAG);
+    hash.list(document.anomaly.responses, ([detector, response]) => {
+      hash.text(detector);
+      hash.text(response.value);
+    });
   }
   if (document.rate_limits !== undefined) {
     hash.text(RATE_LIMITS_TAG);

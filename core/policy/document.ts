@@ -5,6 +5,7 @@
  * @module
  */
 import type { Action } from "../action.ts";
+import type { AnomalyResponse, DetectorName } from "../anomaly/detectors.ts";
 import type { Located, Position } from "./position.ts";
 import type { Condition } from "./expression/condition.ts";
 
@@ -115,6 +116,12 @@ export interface RateLimitRule {
   readonly window_ms: number;
 }
 
+/** The `anomaly` section: stated responses only. */
+export interface AnomalyRules {
+  readonly at: Position;
+  readonly responses: ReadonlyMap<DetectorName, Located<AnomalyResponse>>;
+}
+
 /** One loaded, valid policy document. */
 export interface PolicyDocument {
   /** Name shown in explanations: the file name as given to the loader. */
@@ -145,6 +152,7 @@ export interface PolicyDocument {
   readonly syscalls?: { readonly at: Position; readonly allow: readonly Located<string>[] };
   readonly approval_timeout_secs: number;
   readonly approval?: { readonly timeout_seconds?: number; readonly escalation_role?: string };
+  readonly anomaly?: AnomalyRules;
   /** Absent when none is declared. */
   readonly rate_limits?: readonly RateLimitRule[];
   /** Document identity, `sha256:<64 hex>` (contract §1.10). */

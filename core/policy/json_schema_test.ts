@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { ANOMALY_RESPONSES, DETECTOR_NAMES } from "../anomaly/detectors.ts";
 import { policyJsonSchema } from "./json_schema.ts";
 import { BODY, type SectionSpec } from "./language.ts";
 import { loadPolicy } from "./load.ts";
@@ -110,6 +111,9 @@ const BODY_FIXTURE: Json = {
   syscalls: { allow: ["read", "getrandom"] },
   approval_timeout_secs: 1,
   approval: { timeout_seconds: 0, escalation_role: "lead" },
+  anomaly: Object.fromEntries(
+    DETECTOR_NAMES.map((name, at) => [name, ANOMALY_RESPONSES[at % 4] ?? "alert"]),
+  ),
   rate_limits: [
     { per: "agent", tool: "db_*", action: "tool_call", limit: 0, window: "1m" },
     { per: "global", action: "send_message", limit: 1_000_000, window: "31days" },

@@ -6,6 +6,14 @@
  * @module
  */
 
+import {
+  ANOMALY_RESPONSES,
+  type AnomalyResponse,
+  DETECTOR_NAMES,
+  type DetectorName,
+  DETECTORS,
+} from "../anomaly/detectors.ts";
+
 /** Free text. A plain number or boolean is taken as it is written, so `version: 1.10` is `1.10`. */
 export interface TextSpec {
   readonly type: "text";
@@ -307,6 +315,16 @@ const RATE_LIMIT = section(
   },
 );
 
+const RESPONSES = "must be one of 'alert', 'require_approval', 'throttle', 'quarantine'";
+
+/** One key a detector; the values are what to do when it speaks. */
+const ANOMALY_KEYS = Object.fromEntries(
+  DETECTOR_NAMES.map((name) => [
+    name,
+    choice(`What happens on ${DETECTORS[name].notices}.`, ANOMALY_RESPONSES, RESPONSES),
+  ]),
+) as { readonly [name in DetectorName]: ChoiceSpec<AnomalyResponse> };
+
 /** The body of a policy: the top level of the flat form, `spec` of the envelope form. */
 export const BODY = section("Agent Assembly policy.", {
   version: text("Free label; takes part in the document digest.", { nullable: true }),
@@ -335,6 +353,10 @@ export const BODY = section("Agent Assembly policy.", {
     timeout_seconds: integer("Seconds before it escalates.", 0),
     escalation_role: text("Role it escalates to."),
   }),
+  anomaly: section(
+    "What happens when a detector speaks; `alert` where nothing is stated.",
+    ANOMALY_KEYS,
+  ),
   rate_limits: list("Limits per agent, team, organisation or gateway.", RATE_LIMIT),
 });
 

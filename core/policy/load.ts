@@ -11,6 +11,7 @@ import { APPROVAL_TIMEOUT_DEFAULT_SECS, BODY } from "./language.ts";
 import type { PolicyProblem } from "./position.ts";
 import { DOCUMENT_FIELD, inTextOrder, Problems } from "./problems.ts";
 import { Reader, type ReadSection } from "./read.ts";
+import { readAnomaly } from "./sections/anomaly.ts";
 import { readBudget } from "./sections/budget.ts";
 import { readCapabilities } from "./sections/capabilities.ts";
 import { readData } from "./sections/data.ts";
@@ -153,12 +154,13 @@ type Sections = Pick<
   | "filesystem"
   | "syscalls"
   | "approval"
+  | "anomaly"
   | "rate_limits"
 >;
 
 function readSections(read: ReadSection<typeof BODY.keys>, problems: Problems): Sections {
   const { network, schedule, budget, data, capabilities, filesystem, syscalls, approval } = read;
-  const { rate_limits } = read;
+  const { anomaly, rate_limits } = read;
   const paths = filesystem === undefined ? undefined : readFilesystem(filesystem, problems);
   const timeout_seconds = approval?.value.timeout_seconds?.value;
   const escalation_role = approval?.value.escalation_role?.value;
@@ -174,6 +176,7 @@ function readSections(read: ReadSection<typeof BODY.keys>, problems: Problems): 
     ...(syscalls === undefined ? {} : {
       syscalls: { at: syscalls.key_at, allow: (syscalls.value.allow?.value ?? []).map(plain) },
     }),
+    ...(anomaly === undefined ? {} : { anomaly: readAnomaly(anomaly) }),
     ...(rate_limits === undefined ? {} : { rate_limits: readRateLimits(rate_limits, problems) }),
     ...(approval === undefined ? {} : {
       approval: {

@@ -164,7 +164,12 @@ export class HostAllowlist {
   permits(understood: UnderstoodHost): boolean {
     if (understood.kind === "invalid") return false;
     if (this.any) return true;
-    if (understood.kind === "none") return false;
+    return this.names(understood);
+  }
+
+  /** Whether an entry other than `*` lets the host through. */
+  names(understood: UnderstoodHost): boolean {
+    if (understood.kind !== "host") return false;
     const { host } = understood;
     if (this.#exact.has(host)) return true;
     if (this.#suffixes.size === 0) return false;

@@ -44,6 +44,7 @@ function main(argv: readonly string[]): number {
     `cost: ${nanosecondsPerAction()} ns per observed action (observation and all detectors)`,
   ];
   if (argv.includes("--show")) lines.push("", ...result.false_alerts);
+  // deno-lint-ignore no-console -- a program whose output is its result
   console.log(lines.join("\n"));
   const missed = result.attacks.some(({ caught, tried }) => caught < tried);
   return result.alerts_per_agent_week > BUDGET_PER_AGENT_WEEK || missed ? 1 : 0;

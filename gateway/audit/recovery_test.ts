@@ -90,6 +90,28 @@ Deno.test("a torn tail of any kind is cut, saved aside, reported and recorded", 
   }
 });
 
+Deno.test("a batch whose first blocks never reached the disk is cut whole, a few zeros are not", async () => {
+  for (const [sector, opens] of [[true, true], [false, false]]) {
+    using at = new SampleDirectory();
+    const key = await at.fill(4);
+    const before = Deno.readFileSync(at.file).length;
+    append(at.file, continued(at.lines(), 8).map((line) => `${line}\n`).join(""));
+    const whole = Deno.readFileSync(at.file);
+    const start = Math.ceil(before / 512) * 512;
+    whole.fill(0, start, start + (sector ? 512 : 100));
+    Deno.writeFileSync(at.file, whole);
+    if (!opens) {
+      await assert.rejects(at.open(), AuditTamperError);
+      continue;
+    }
+    const { log, recovery } = await at.open();
+    assert.ok(recovery.entries >= 4n && recovery.entries < 12n);
+    assert.equal(recovery.torn?.length_bytes, whole.length - (recovery.torn?.offset_bytes ?? 0));
+    await log.close();
+    await assertWhole(at, key, Number(recovery.entries) + 1);
+  }
+});
+
 Deno.test("a log cut at any byte after its checkpoint opens with every whole entry", async () => {
   using at = new SampleDirectory();
   const key = await at.fill(3);

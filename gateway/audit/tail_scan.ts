@@ -160,10 +160,14 @@ export class TailScan {
   }
 }
 
+/** Disks write no less than this at once. */
+const SECTOR_BYTES = 512;
+
 /**
  * Whether everything from `start` on is what an interrupted append leaves: a line without its
  * newline, or blocks that never reached the disk and read as zeros. A whole entry further on, or
- * a whole line that is wrong, is damage of another kind.
+ * a whole line that is wrong, is damage of another kind, except behind a whole sector of zeros:
+ * the blocks of one batch reach the disk in any order, and what was acknowledged was synced.
  */
 async function isTorn(
   path: string,
@@ -174,10 +178,22 @@ async function isTorn(
   if (length_bytes - start > TORN_BYTES_MAX) return false;
   let torn = false;
   for await (const line of linesForward(path, start, length_bytes, length_bytes, disk)) {
+    if (hasEmptySector(line)) return true;
     if (!line.ended || line.bytes.includes(0)) torn = true;
     else if (isEntry(line.bytes) || !torn) return false;
   }
   return torn;
+}
+
+function hasEmptySector({ bytes, start }: PlacedLine): boolean {
+  for (let at = bytes.indexOf(0); at >= 0; at = bytes.indexOf(0, at + 1)) {
+    const sector = Math.ceil((start + at) / SECTOR_BYTES) * SECTOR_BYTES - start;
+    let end = at;
+    while (bytes[end] === 0) end++;
+    if (end >= sector + SECTOR_BYTES) return true;
+    at = end;
+  }
+  return false;
 }
 
 function isEntry(bytes: Uint8Array): boolean {

@@ -1,0 +1,204 @@
+/**
+ * The plainest ledger and approval queue that keep the laws, in the shapes of
+ * `gateway/engine/parts.ts`: what the simulation drives where no room is given, and what shows that
+ * its laws can be kept.
+ *
+ * @module
+ */
+import { BUDGET_LIMITS, isModelCall } from "../../core/policy/budget.ts";
+import type { Action } from "../../core/action.ts";
+import type { Principal } from "../../core/principal.ts";
+import type {
+  ApprovalAsk,
+  ApprovalOutcome,
+  ApprovalsPart,
+  LedgerPart,
+  Reserve,
+  ReserveAsk,
+} from "../../gateway/engine/parts.ts";
+import type { StateStore } from "../../storage/sqlite/records.ts";
+
+interface Charge {
+  readonly keys: readonly string[];
+  readonly micro_usd: number;
+}
+
+/** Charges at once, in days and months of one zone. */
+export class PlainLedger implements LedgerPart {
+  readonly #sums = new Map<string, number>();
+  #next = 0;
+
+  constructor(
+    private readonly store: StateStore,
+    private readonly dayOf: (at_ms: number) => string,
+  ) {}
+
+  /** Reads back what is charged. */
+  static async open(store: StateStore, dayOf: (at_ms: number) => string): Promise<PlainLedger> {
+    const ledger = new PlainLedger(store, dayOf);
+    for await (const page of store.records("ledger_journal")) {
+      for (const { key, value } of page) {
+        ledger.#move(JSON.parse(value), 1);
+        ledger.#next = Number(key) + 1;
+      }
+    }
+    return ledger;
+  }
+
+  spend(principal: Principal, now_ms: number): ReturnType<LedgerPart["spend"]> {
+    const figures = BUDGET_LIMITS.map(({ owner, window }) => [
+      `${owner}_${window}_micro_usd`,
+      this.#sums.get(this.#key(principal, owner, window, now_ms)) ?? 0,
+    ]);
+    return { state: "known", ...Object.fromEntries(figures) };
+  }
+
+  price(action: Action): number {
+    return isModelCall(action) ? 250_000 : 0;
+  }
+
+  reserve(ask: ReserveAsk): Reserve {
+    const outcome = this.preview(ask);
+    if (outcome.outcome !== "reserved") return outcome;
+    const key = String(this.#next++).padStart(12, "0");
+    const { micro_usd } = outcome;
+    const keys = BUDGET_LIMITS.map(({ owner, window }) =>
+      this.#key(ask.principal, owner, window, ask.now_ms)
+    );
+    const charge = { keys, micro_usd };
+    this.#move(charge, 1);
+    const value = JSON.stringify(charge);
+    const durable = this.store.commit([{
+      kind: "put_record",
+      collection: "ledger_journal",
+      key,
+      value,
+    }]);
+    const release = () => {
+      this.#move(charge, -1);
+      // A giving back that is lost errs on the side of the limit.
+      this.store.commit([{ kind: "delete_record", collection: "ledger_journal", key }])
+        .catch(() => {});
+    };
+    return { ...outcome, reservation_id: key, durable, release };
+  }
+
+  preview({ action, principal, budgets, now_ms }: ReserveAsk): Reserve {
+    const micro_usd = this.price(action);
+    if (micro_usd === 0) return { outcome: "free" };
+    for (const { document } of budgets) {
+      for (const { key, owner, window } of BUDGET_LIMITS) {
+        const limit = document.budget?.[key]?.value;
+        const spent = this.#sums.get(this.#key(principal, owner, window, now_ms)) ?? 0;
+        if (limit === undefined || spent + micro_usd <= limit) continue;
+        const reason = `${window} budget exceeded`;
+        const suspend = document.budget?.action_on_exceed === "suspend";
+        return { outcome: "denied", reason, suspend, detail: `${spent} of ${limit}` };
+      }
+    }
+    const durable = Promise.resolve();
+    return { outcome: "reserved", reservation_id: "", micro_usd, durable, release: () => {} };
+  }
+
+  #move({ keys, micro_usd }: Charge, sign: number): void {
+    for (const key of keys) this.#sums.set(key, (this.#sums.get(key) ?? 0) + sign * micro_usd);
+  }
+
+  #key(principal: Principal, owner: string, window: string, now_ms: number): string {
+    const { registry_key, agent_id, org_id = "", team_id = "" } = principal;
+    const who = owner === "agent"
+      ? registry_key ?? agent_id
+      : owner === "org"
+      ? org_id
+      : `${org_id}/${team_id}`;
+    const day = this.dayOf(now_ms);
+    return `${owner} ${who} ${window === "daily" ? day : day.slice(0, 7)}`;
+  }
+}
+
+interface Filed {
+  readonly id: string;
+  readonly bytes: string;
+  readonly status: "pending" | "approved" | "rejected" | "spent";
+}
+
+/** Files one request a call and keeps it; a person decides by its id. */
+export class PlainApprovals implements ApprovalsPart {
+  readonly #requests = new Map<string, Filed>();
+  readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
+
+  constructor(private readonly store: StateStore) {}
+
+  /** Reads back what is filed. */
+  static async open(store: StateStore): Promise<PlainApprovals> {
+    const queue = new PlainApprovals(store);
+    for await (const page of store.records("approvals")) {
+      for (const { key, value } of page) queue.#requests.set(key, JSON.parse(value));
+    }
+    return queue;
+  }
+
+  /** Ids that wait for a person. */
+  pending(): string[] {
+    return [...this.#requests.values()].filter(({ status }) => status === "pending")
+      .map(({ id }) => id);
+  }
+
+  /** A person answers. */
+  async decide(id: string, approve: boolean): Promise<void> {
+    const request = this.#requests.get(id);
+    if (request?.status !== "pending") throw new Error("already decided");
+    await this.#put({ ...request, status: approve ? "approved" : "rejected" });
+    this.#waiting.get(id)?.resolve();
+    this.#waiting.delete(id);
+  }
+
+  async ask(ask: ApprovalAsk): Promise<ApprovalOutcome> {
+    const { principal, action, policy_digests, micro_usd, terms } = ask;
+    const bytes = JSON.stringify([principal.registry_key, action, policy_digests, micro_usd]);
+    let request = [...this.#requests.values()].find((one) =>
+      one.bytes === bytes && (one.status === "pending" || one.status === "approved")
+    );
+    if (request === undefined) {
+      const id = crypto.randomUUID();
+      request = { id, bytes, status: "pending" };
+      this.#requests.set(id, request);
+      await this.#put(request);
+    }
+    const { id } = request;
+    if (terms.approval === "wait" && this.#requests.get(id)?.status === "pending") {
+      const waiting = this.#waiting.get(id) ?? Promise.withResolvers<void>();
+      this.#waiting.set(id, waiting);
+      await waiting.promise;
+    }
+    const status = this.#requests.get(id)?.status;
+    if (status === "approved") {
+      return { outcome: "granted", request_id: id, spend: () => this.#spend(id) };
+    }
+    if (status === "pending") {
+      return { outcome: "pending", request_id: id, resume_token: id, expires_at_ms: Infinity };
+    }
+    return { outcome: "rejected", request_id: id, reason: "a person said no" };
+  }
+
+  async #spend(id: string): Promise<boolean> {
+    const request = this.#requests.get(id);
+    if (request?.status !== "approved") return false;
+    const spent: Filed = { ...request, status: "spent" };
+    // Before the write: another call may ask meanwhile.
+    this.#requests.set(id, spent);
+    await this.#put(spent);
+    return true;
+  }
+
+  async #put(request: Filed): Promise<void> {
+    const value = JSON.stringify(request);
+    await this.store.commit([{
+      kind: "put_record",
+      collection: "approvals",
+      key: request.id,
+      value,
+    }]);
+    this.#requests.set(request.id, request);
+  }
+}

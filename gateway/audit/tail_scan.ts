@@ -160,7 +160,7 @@ export class TailScan {
   }
 }
 
-/** Disks write no less than this at once. */
+// No bound of ours: disks write no less than this at once.
 const SECTOR_BYTES = 512;
 
 /**

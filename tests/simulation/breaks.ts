@@ -18,6 +18,8 @@ const NOTHING_SPENT: Spend = {
   team_monthly_micro_usd: 0,
   org_daily_micro_usd: 0,
   org_monthly_micro_usd: 0,
+  global_daily_micro_usd: 0,
+  global_monthly_micro_usd: 0,
 };
 
 /** Wraps the parts of a gateway so that one law does not hold. */

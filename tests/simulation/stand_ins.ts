@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { BUDGET_LIMITS, isModelCall } from "../../core/policy/budget.ts";
+import { BUDGET_LIMITS, type BudgetLimit, isModelCall } from "../../core/policy/budget.ts";
 import type { Action } from "../../core/action.ts";
 import type { Principal } from "../../core/principal.ts";
 import type {
@@ -104,15 +104,21 @@ export class PlainLedger implements LedgerPart {
     for (const key of keys) this.#sums.set(key, (this.#sums.get(key) ?? 0) + sign * micro_usd);
   }
 
-  #key(principal: Principal, owner: string, window: string, now_ms: number): string {
+  #key(
+    principal: Principal,
+    owner: BudgetLimit["owner"],
+    window: BudgetLimit["window"],
+    now_ms: number,
+  ): string {
     const { registry_key, agent_id, org_id = "", team_id = "" } = principal;
-    const who = owner === "agent"
-      ? registry_key ?? agent_id
-      : owner === "org"
-      ? org_id
-      : `${org_id}/${team_id}`;
+    const names = {
+      agent: registry_key ?? agent_id,
+      team: `${org_id}/${team_id}`,
+      org: org_id,
+      global: "",
+    };
     const day = this.dayOf(now_ms);
-    return `${owner} ${who} ${window === "daily" ? day : day.slice(0, 7)}`;
+    return `${owner} ${names[owner]} ${window === "daily" ? day : day.slice(0, 7)}`;
   }
 }
 

@@ -71,7 +71,7 @@ export class ApprovalBook {
   }
 }
 
-function bytesOf({ principal, action, policy_digests, micro_usd, asked_by }: ApprovalAsk): string {
+function bytesOf({ principal, exact, policy_digests, micro_usd, asked_by }: ApprovalAsk): string {
   const { registry_key, agent_id } = principal;
-  return JSON.stringify([registry_key, agent_id, action, policy_digests, micro_usd, asked_by]);
+  return JSON.stringify([registry_key, agent_id, exact, policy_digests, micro_usd, asked_by]);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Spend } from "../../../core/policy/budget.ts";
-import { BUDGET_LIMITS } from "../../../core/policy/budget.ts";
+import { BUDGET_LIMITS, type BudgetLimit } from "../../../core/policy/budget.ts";
 import type { Principal } from "../../../core/principal.ts";
 import type { LedgerPart, Reserve, ReserveAsk } from "../../../gateway/engine/parts.ts";
 import type { Verdict } from "../violation.ts";
@@ -131,7 +131,7 @@ export class MoneyBook {
 
   #keys(principal: Principal, now_ms: number): string[] {
     const { date, month } = dayIn(this.zone(), now_ms);
-    const owners = ["agent", "team", "org"] as const;
+    const owners = ["agent", "team", "org", "global"] as const;
     return owners.flatMap((kind) => {
       const owner = ownerOf(principal, kind);
       return owner === undefined ? [] : [`${owner} ${date}`, `${owner} ${month}`];
@@ -148,7 +148,8 @@ export class MoneyBook {
   }
 }
 
-function ownerOf(principal: Principal, kind: "agent" | "team" | "org"): string | undefined {
+function ownerOf(principal: Principal, kind: BudgetLimit["owner"]): string | undefined {
+  if (kind === "global") return "global";
   const { registry_key, agent_id, org_id, team_id } = principal;
   if (kind === "agent") return `agent ${registry_key ?? agent_id}`;
   if (kind === "org") return org_id === undefined ? undefined : `org ${org_id}`;

@@ -19,3 +19,4 @@ export * as devint from "./gen/assembly/devint/v1/devint_pb.ts";
 export * as iam from "./gen/assembly/admin/v1/iam_pb.ts";
 export * as admin from "./gen/assembly/admin/v1/admin_pb.ts";
 export * as identity from "./gen/assembly/admin/v1/identity_pb.ts";
+export * as admin_topology from "./gen/assembly/admin/v1/topology_pb.ts";

@@ -14,12 +14,12 @@ import { REPLAY_LIMITS } from "../core/replay/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
+import { FACTS_LIMITS } from "../gateway/facts/limits.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
 import { ENROLMENT_LIMITS } from "../gateway/registry/enrolments.ts";
 import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
 import { OPERATION_LIMITS } from "../gateway/operations/limits.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
-import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -37,13 +37,13 @@ const TABLES: readonly Table[] = [
   { title: "Anomaly detectors", source: "core/anomaly/limits.ts", values: ANOMALY_LIMITS },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
   { title: "Decision facts and replay", source: "core/replay/limits.ts", values: REPLAY_LIMITS },
+  { title: "Recording of decision facts", source: "gateway/facts/limits.ts", values: FACTS_LIMITS },
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
   { title: "Ledger", source: "core/ledger/limits.ts", values: LEDGER_LIMITS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },
   { title: "Enrolments", source: "gateway/registry/enrolments.ts", values: ENROLMENT_LIMITS },
   { title: "Operator control", source: "gateway/operations/limits.ts", values: OPERATION_LIMITS },
   { title: "Invalidation", source: "gateway/invalidation/limits.ts", values: INVALIDATION_LIMITS },
-  { title: "Topology", source: "gateway/topology/limits.ts", values: TOPOLOGY_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },

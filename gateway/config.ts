@@ -22,6 +22,14 @@ export type PolicySource =
   | { readonly kind: "path"; readonly path: string; readonly defaulted: boolean }
   | { readonly kind: "none" };
 
+/** How decision facts are kept. */
+export interface FactsConfig {
+  /** Facts older than this are dropped, whole segments at a time. */
+  readonly retention_ms: number;
+  /** Key file; absent: `facts.key` in the state directory, made when it is missing. */
+  readonly key_file?: string;
+}
+
 /** Everything the gateway was told. */
 export interface GatewayConfig {
   readonly policy: PolicySource;
@@ -46,6 +54,8 @@ export interface GatewayConfig {
   readonly transport_workers: number;
   readonly checkpoint_interval_ms: number;
   readonly grace_ms: number;
+  /** Decision facts for replay; absent: none are recorded. */
+  readonly facts?: FactsConfig;
   /** End when standard input ends: set by the launcher, so that no gateway outlives it. */
   readonly stop_on_stdin_end: boolean;
 }
@@ -60,6 +70,7 @@ export type ParsedArguments =
 export const DEFAULT_POLICY = "policies/balanced.yaml";
 const DEFAULT_LISTEN = "127.0.0.1:50051";
 const DEFAULT_STATE_DIR = ".aasm";
+const FACTS_RETENTION_DEFAULT = "30d";
 /**
  * Transport workers of one gateway. More: refused at start. One deciding thread is behind them all
  * and has its own work of each call, so that more would only wait.
@@ -91,6 +102,10 @@ usage: deno task gateway [flags]
                              descendants of an agent whose registration ends (default suspend)
   --stale-agents deny|allow  actions of an agent that sent heartbeats and then none for 90 s (default deny)
   --allow-remote-plaintext   permit --listen on a non-loopback address without TLS
+  --facts-retention Nd       how long decision facts are kept for \`aasm policy replay\`, encrypted,
+                             1d to 400d (default ${FACTS_RETENTION_DEFAULT})
+  --facts-key-file FILE      their key: 64 hexadecimal digits, mode 0600 (default STATE_DIR/facts.key, made)
+  --no-facts                 record none
   --transport-workers N      threads that do TLS, HTTP/2 and framing for the one that decides, 0 to 16
                              (default 0: it does them itself); more than 1 share --listen's port
   --allow-shared-port        permit more than 1 without TLS: any process of the same user may then
@@ -119,6 +134,8 @@ const VALUE_FLAGS = new Set([
   "transport-workers",
   "checkpoint-interval-ms",
   "grace-ms",
+  "facts-retention",
+  "facts-key-file",
 ]);
 /** Flags whose value becomes a path in the permission list. */
 const PATH_FLAGS = new Set([
@@ -129,8 +146,10 @@ const PATH_FLAGS = new Set([
   "tls-client-ca",
   "state-dir",
   "audit-dir",
+  "facts-key-file",
 ]);
 const SWITCHES = new Set([
+  "no-facts",
   "op-control-loopback",
   "strict-identity",
   "require-enrolment",
@@ -213,6 +232,7 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
     transport_workers: transportWorkersFrom(flags, listeners),
     checkpoint_interval_ms: integerIn(flags, "checkpoint-interval-ms", 10, 3_600_000, 1_000),
     grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),
+    ...factsFrom(flags),
     stop_on_stdin_end: flags.has("stop-on-stdin-end"),
   };
 }
@@ -247,6 +267,27 @@ function agentTokenTtlFrom(
   throw new UsageError(
     `flag \`--agent-token-ttl\` cannot be \`${value}\`: expected off, or 60s to 365d such as 12h`,
   );
+}
+
+const DAY_MS = 24 * 60 * 60 * 1000;
+const FACTS_RETENTION_MAX_DAYS = 400;
+
+function factsFrom(flags: ReadonlyMap<string, string>): { readonly facts?: FactsConfig } {
+  const key_file = flags.get("facts-key-file");
+  const retention = flags.get("facts-retention");
+  if (flags.has("no-facts")) {
+    if (key_file === undefined && retention === undefined) return {};
+    throw new UsageError("`--no-facts` records none: leave the other flags of facts out");
+  }
+  const text = retention ?? FACTS_RETENTION_DEFAULT;
+  const days = /^([1-9]\d{0,2})d$/.exec(text)?.[1];
+  if (days === undefined || Number(days) > FACTS_RETENTION_MAX_DAYS) {
+    throw new UsageError(
+      `flag \`--facts-retention\` cannot be \`${text}\`: expected 1d to ${FACTS_RETENTION_MAX_DAYS}d`,
+    );
+  }
+  const retention_ms = Number(days) * DAY_MS;
+  return { facts: { retention_ms, ...(key_file === undefined ? {} : { key_file }) } };
 }
 
 function policyFrom(value: string | undefined): PolicySource {

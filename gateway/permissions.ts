@@ -58,6 +58,7 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
   if (config.transport_workers > 0) { for (const folder of TRANSPORT_SOURCES) read.add(folder); }
   if (config.policy.kind === "path") read.add(resolve(cwd, config.policy.path));
   for (const file of Object.values(config.tls ?? {})) read.add(resolve(cwd, file));
+  if (config.facts?.key_file !== undefined) read.add(resolve(cwd, config.facts.key_file));
   for (const listener of config.listeners) {
     if (listener.transport === "unix") {
       const path = resolve(cwd, listener.path);

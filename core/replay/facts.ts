@@ -94,7 +94,10 @@ export function cleanAction(
   const text = scannableText(named.action);
   const too_long = (text?.length ?? 0) > REPLAY_LIMITS.fact_text_chars;
   if (text === undefined || (findings.length === 0 && !too_long)) {
-    return name_cut ? { action: named.action, hidden: hiddenName(named.tool) } : named;
+    return {
+      action: named.action,
+      ...(name_cut ? { hidden: hiddenName(named.tool) } : {}),
+    };
   }
   const whole = findings === "unknown" || too_long;
   const redacted = whole ? LABEL : redact(text, findings);

@@ -4,10 +4,10 @@
  *
  * @module
  */
+import { openFacts } from "./facts.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
 import { openOperations } from "./operations.ts";
-import { openTopology } from "./topology.ts";
 import { type House, type Room, Rooms } from "./room.ts";
 
 /**
@@ -35,7 +35,7 @@ export async function openRooms(house: House): Promise<Rooms> {
 /** One line a room: `const x = add(await openX(house))`. */
 async function openEach(house: House, add: <R extends Room>(room: R) => R): Promise<void> {
   add(await openIam(house));
-  add(await openTopology(house));
+  add(await openFacts(house));
   add(await openOperations(house));
   add(openInvalidation(house));
 }

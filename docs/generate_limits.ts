@@ -12,6 +12,7 @@ import { LIMITS } from "../core/limits.ts";
 import { LEDGER_LIMITS } from "../core/ledger/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
+import { QUEUE_LIMITS } from "../gateway/approvals/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
 import { FACTS_LIMITS } from "../gateway/facts/limits.ts";
@@ -35,6 +36,7 @@ const TABLES: readonly Table[] = [
   { title: "Policy, scanner, audit entry, requests", source: "core/limits.ts", values: LIMITS },
   { title: "Approvals", source: "core/approval/limits.ts", values: APPROVAL_LIMITS },
   { title: "Anomaly detectors", source: "core/anomaly/limits.ts", values: ANOMALY_LIMITS },
+  { title: "Approval queue", source: "gateway/approvals/limits.ts", values: QUEUE_LIMITS },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
   { title: "Decision facts and replay", source: "core/replay/limits.ts", values: REPLAY_LIMITS },
   { title: "Recording of decision facts", source: "gateway/facts/limits.ts", values: FACTS_LIMITS },
@@ -56,6 +58,8 @@ const CONSTANTS = [
   "gateway/identity/spiffe.ts",
   "gateway/services/policy.ts",
   "gateway/services/audit.ts",
+  "gateway/services/approval.ts",
+  "gateway/rooms/approvals.ts",
   "gateway/services/admin_audit.ts",
   "gateway/services/operations.ts",
   "gateway/engine/evidence.ts",

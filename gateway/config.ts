@@ -50,6 +50,8 @@ export interface GatewayConfig {
   readonly stale_agents: "deny" | "allow";
   /** Callers on this machine may listen to operator control without a token (contract `wire` §9.1). */
   readonly op_control_loopback: boolean;
+  /** Who decides which approvals; absent: roles do. */
+  readonly approval_routing?: string;
   /** Threads that accept connections for the deciding one; 0: it accepts them itself. */
   readonly transport_workers: number;
   readonly checkpoint_interval_ms: number;
@@ -94,6 +96,8 @@ usage: deno task gateway [flags]
   --tenancy open|tenanted    tenanted: registration needs a team (default open)
   --op-control-loopback      let callers on this machine listen to operator control without a token,
                              as the reference's runtime and SDKs do; by default each needs its own
+  --approval-routing FILE    who decides which approvals: JSON rows of team_id, approval_kind, approvers,
+                             escalation_timeout_secs, escalation_approvers, quorum (default: roles)
   --strict-identity          deny agents that never registered
   --require-enrolment        register only agents that show an enrolment, which names their org and team
   --agent-token-ttl TIME     life of an agent's token, 60s to 365d, e.g. 12h, or off (default off: the
@@ -131,6 +135,7 @@ const VALUE_FLAGS = new Set([
   "agent-token-ttl",
   "orphan-mode",
   "stale-agents",
+  "approval-routing",
   "transport-workers",
   "checkpoint-interval-ms",
   "grace-ms",
@@ -147,6 +152,7 @@ const PATH_FLAGS = new Set([
   "state-dir",
   "audit-dir",
   "facts-key-file",
+  "approval-routing",
 ]);
 const SWITCHES = new Set([
   "no-facts",
@@ -227,6 +233,7 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
         "suspend",
       )
     ],
+    ...optionalPath(flags, "approval-routing", "approval_routing"),
     stale_agents: oneOf(flags, "stale-agents", ["deny", "allow"], "deny"),
     op_control_loopback: flags.has("op-control-loopback"),
     transport_workers: transportWorkersFrom(flags, listeners),
@@ -235,6 +242,15 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
     ...factsFrom(flags),
     stop_on_stdin_end: flags.has("stop-on-stdin-end"),
   };
+}
+
+function optionalPath<const K extends string>(
+  flags: ReadonlyMap<string, string>,
+  flag: string,
+  key: K,
+): { readonly [P in K]?: string } {
+  const value = flags.get(flag);
+  return value === undefined ? {} : { [key]: value } as { [P in K]?: string };
 }
 
 /** Orphan modes as operators name them. */

@@ -244,16 +244,6 @@ Deno.test("trap 6: a suspended agent is denied until an operator resumes it", as
   });
 });
 
-Deno.test("trap 14: an approval without a queue is a denial by name, not a crash", async () => {
-  await withGateway(APPROVAL, async (running) => {
-    const response = await ask(running, "deploy");
-    assert.deepEqual(
-      [response.decision, response.reason, response.policyRule],
-      [2, "approval unavailable", "requires_approval"],
-    );
-  });
-});
-
 Deno.test("without a policy every action is denied with the next step in the answer", async () => {
   await withGateway("", async (running) => {
     const response = await ask(running, "anything");

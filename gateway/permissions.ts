@@ -57,6 +57,7 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
   for (const folder of THREAD_SOURCES) read.add(folder);
   if (config.transport_workers > 0) { for (const folder of TRANSPORT_SOURCES) read.add(folder); }
   if (config.policy.kind === "path") read.add(resolve(cwd, config.policy.path));
+  if (config.approval_routing !== undefined) read.add(resolve(cwd, config.approval_routing));
   for (const file of Object.values(config.tls ?? {})) read.add(resolve(cwd, file));
   if (config.facts?.key_file !== undefined) read.add(resolve(cwd, config.facts.key_file));
   for (const listener of config.listeners) {

@@ -18,5 +18,6 @@ export * as ipc from "./gen/assembly/ipc/v1/ipc_pb.ts";
 export * as devint from "./gen/assembly/devint/v1/devint_pb.ts";
 export * as replay from "./gen/assembly/admin/v1/replay_pb.ts";
 export * as iam from "./gen/assembly/admin/v1/iam_pb.ts";
+export * as approvals from "./gen/assembly/admin/v1/approvals_pb.ts";
 export * as admin from "./gen/assembly/admin/v1/admin_pb.ts";
 export * as identity from "./gen/assembly/admin/v1/identity_pb.ts";

@@ -5,7 +5,8 @@
  * 1. never the requesting agent, under any registration of its agent id;
  * 2. never an agent of the same delegation tree: ancestor, descendant, or below the same root;
  * 3. never an operator who owns the agent, unless the routing says `owner_may_decide`;
- * 4. nobody of another organisation or team; a request without a team is for operators alone;
+ * 4. nobody of another organisation or team; a request without a team is for operators alone; an
+ *    agent that merely says which team it is of decides nothing for one whose enrolment names it;
  * 5. an agent only where the route admits agents: it went to the team's admins, as the reference's
  *    gRPC surface has it, or names that agent;
  * 6. someone the request was routed, forwarded or escalated to. A list of names is exclusive: who is
@@ -39,6 +40,8 @@ export type Approver =
     readonly root_key: string;
     /** Registry keys, parent first. */
     readonly ancestors: readonly string[];
+    /** An enrolment names the team; else it is the agent's own word. */
+    readonly enrolled: boolean;
   };
 
 /** The agent that asked, as far as it matters for who may answer. */
@@ -47,6 +50,8 @@ export interface Requester extends BoundAgent {
   readonly root_key?: string;
   /** Registry keys, parent first. */
   readonly ancestors: readonly string[];
+  /** An enrolment names the team; else it is the agent's own word. */
+  readonly enrolled: boolean;
   /** Operator who answers for the agent, when one is known. */
   readonly owner?: string;
 }
@@ -115,8 +120,9 @@ function tenancy({ requester }: Eligibility, approver: Approver): Permission | u
   if (approver.kind === "agent") {
     const same = team_id !== "" && team_id === requester.team_id &&
       org_id === (requester.org_id ?? "");
-    if (same) return undefined;
-    return no("other_tenant", "the request does not belong to the caller's team");
+    if (!same) return no("other_tenant", "the request does not belong to the caller's team");
+    if (approver.enrolled || !requester.enrolled) return undefined;
+    return no("other_tenant", "the caller's team is only its own word: enrol it");
   }
   const foreign = (org_id !== undefined && org_id !== (requester.org_id ?? "")) ||
     (team_id !== undefined && team_id !== (requester.team_id ?? ""));

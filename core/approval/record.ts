@@ -101,6 +101,7 @@ function requester(read: Reader): Requester {
     assurance: read.oneOf("assurance", ["unattributed", "asserted", "bound"]),
     ...(root_key === undefined ? {} : { root_key }),
     ancestors: read.texts("ancestors"),
+    enrolled: read.boolean("enrolled"),
     ...(owner === undefined ? {} : { owner }),
   };
   read.done();

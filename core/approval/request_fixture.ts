@@ -20,6 +20,7 @@ export const REQUESTER: Requester = {
   assurance: "bound",
   root_key: "00".repeat(16),
   ancestors: ["00".repeat(16)],
+  enrolled: false,
 };
 
 /** One call of that agent. */
@@ -50,6 +51,7 @@ export function agent(
     team_id: "t1",
     root_key: key,
     ancestors: [],
+    enrolled: false,
     ...change,
   };
 }

@@ -103,6 +103,14 @@ Deno.test("trap 37: a request without a team is not open to agents, nor one of a
   assert.equal(code(answerRequest(own, bound, yesTo(own), AT_MS)), "other_tenant");
 });
 
+Deno.test("trap 37: an agent that only says which team it is of decides nothing for an enrolled one", () => {
+  const request = requestOf({ requester: { ...REQUESTER, enrolled: true } });
+  const stranger = agent("peer");
+  assert.equal(code(answerRequest(request, stranger, yesTo(request), AT_MS)), "other_tenant");
+  const member = agent("peer", { enrolled: true });
+  assert.equal(code(answerRequest(request, member, yesTo(request), AT_MS)), "ok: approved");
+});
+
 Deno.test("trap 37: a role below the routed one, and a name off the list, may not decide", () => {
   const request = requestOf();
   const developer = operator("dev", "developer");

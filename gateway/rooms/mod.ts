@@ -5,6 +5,7 @@
  * @module
  */
 import { openFacts } from "./facts.ts";
+import { loadRouting, openApprovals } from "./approvals.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
 import { openOperations } from "./operations.ts";
@@ -36,6 +37,12 @@ export async function openRooms(house: House): Promise<Rooms> {
 async function openEach(house: House, add: <R extends Room>(room: R) => R): Promise<void> {
   add(await openIam(house));
   add(await openFacts(house));
+  const routing = await loadRouting(house.config.approval_routing);
+  const approvals = add(await openApprovals(house, { routing }));
   add(await openOperations(house));
-  add(openInvalidation(house));
+  const { hub } = add(openInvalidation(house));
+  approvals.onResolved(({ request_id, state, requester: { org_id = "", team_id = "" } }) => {
+    const outcome = state.status === "approved" ? "approved" : "denied";
+    hub.approvalResolved(request_id, outcome, { org_id, team_id });
+  });
 }

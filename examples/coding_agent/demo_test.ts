@@ -39,7 +39,7 @@ Deno.test("the demo meets every expectation and the verifier names the tampered 
   const { code, stdout, stderr } = await runDemo();
   assert.equal(code, 0, stdout + stderr);
   assert.equal(stderr, "");
-  const steps = stdout.match(/^ *\d+ {2}.+ (?:ALLOW|DENY|REDACT|REFUSED|DONE)\b/gm) ?? [];
+  const steps = stdout.match(/^ *\d+ {2}.+ (?:ALLOW|DENY|PENDING|REDACT|REFUSED|DONE)\b/gm) ?? [];
   assert.ok(steps.length >= STEPS_MIN, `${steps.length} steps`);
   assert.match(stdout, /holds {2}\d+ acts were stopped; none of the [1-9]\d* .* left one/);
   const named =

@@ -93,6 +93,7 @@ export class TextReporter implements Reporter {
       case "allow":
         return this.#paint("green", word);
       case "redact":
+      case "pending":
         return this.#paint("yellow", word);
       default:
         return this.#paint("red", word);

@@ -133,10 +133,10 @@ function programs({ marks }: Paths): Step[] {
   return [
     deny({ kind: "process", program: "touch", args: [`${marks}/raw`] }, rule),
     deny({ kind: "process", program: "sh", args: ["-c", `touch ${marks}/shell`] }, rule),
-    deny(command(`touch ${marks}/command`), COMMAND_RULE),
-    deny(command(`ls src; touch ${marks}/appended`), COMMAND_RULE),
-    deny(command(["ls src", `touch ${marks}/list`]), COMMAND_RULE),
-    deny(tool("run_command", { cmd: `touch ${marks}/renamed` }), COMMAND_RULE),
+    held(command(`touch ${marks}/command`), COMMAND_RULE),
+    held(command(`ls src; touch ${marks}/appended`), COMMAND_RULE),
+    held(command(["ls src", `touch ${marks}/list`]), COMMAND_RULE),
+    held(tool("run_command", { cmd: `touch ${marks}/renamed` }), COMMAND_RULE),
   ];
 }
 
@@ -144,7 +144,7 @@ function tools(): Step[] {
   const search = (text: string) => tool("search_code", { text });
   return [
     allow(tool("deploy", { environment: "staging" })),
-    deny(tool("deploy", { environment: "production" }), "tools.deploy.requires_approval_if"),
+    held(tool("deploy", { environment: "production" }), "tools.deploy.requires_approval_if"),
     deny(tool("delete_repository", { name: "till" }), "tools.delete_repository.allow"),
     deny(tool("transfer_ownership", { to: "me" }), "tools.*.allow"),
     allow(search("sum")),
@@ -175,8 +175,8 @@ function injection(): Step[] {
     allow((memory) => ask(`Issue 8 says: ${memory.received}`)),
     deny((memory) => file("read", ordered(memory).path), READ_RULE),
     deny((memory) => post(ordered(memory).url, "root:x:0:0"), "network.allowlist"),
-    deny({ kind: "model", model: "other-model", prompt: "hello" }, MODEL_RULE),
-    deny(ask("all of it ".repeat(4_000)), MODEL_RULE),
+    held({ kind: "model", model: "other-model", prompt: "hello" }, MODEL_RULE),
+    held(ask("all of it ".repeat(4_000)), MODEL_RULE),
   ];
 }
 
@@ -216,6 +216,10 @@ type Chosen = Act | ((memory: Memory) => Act);
 
 function allow(act: Chosen): Step {
   return { kind: "act", act, expect: ALLOWED };
+}
+
+function held(act: Chosen, rule: string): Step {
+  return { kind: "act", act, expect: { verdict: "pending", rule } };
 }
 
 function deny(act: Chosen, rule: string): Step {

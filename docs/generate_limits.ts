@@ -21,6 +21,7 @@ import { ENROLMENT_LIMITS } from "../gateway/registry/enrolments.ts";
 import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
 import { OPERATION_LIMITS } from "../gateway/operations/limits.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
+import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -46,6 +47,7 @@ const TABLES: readonly Table[] = [
   { title: "Enrolments", source: "gateway/registry/enrolments.ts", values: ENROLMENT_LIMITS },
   { title: "Operator control", source: "gateway/operations/limits.ts", values: OPERATION_LIMITS },
   { title: "Invalidation", source: "gateway/invalidation/limits.ts", values: INVALIDATION_LIMITS },
+  { title: "Topology", source: "gateway/topology/limits.ts", values: TOPOLOGY_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },

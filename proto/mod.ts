@@ -21,3 +21,4 @@ export * as iam from "./gen/assembly/admin/v1/iam_pb.ts";
 export * as approvals from "./gen/assembly/admin/v1/approvals_pb.ts";
 export * as admin from "./gen/assembly/admin/v1/admin_pb.ts";
 export * as identity from "./gen/assembly/admin/v1/identity_pb.ts";
+export * as admin_topology from "./gen/assembly/admin/v1/topology_pb.ts";

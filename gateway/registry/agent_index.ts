@@ -81,6 +81,16 @@ export class AgentIndex {
     return this.#organisations.get(org_id)?.get(team_id)?.agents.get(agent_id);
   }
 
+  /** Registered agents of one team. */
+  teamAgents(team: { readonly org_id: string; readonly team_id: string }): AgentEntry[] {
+    return [...this.#organisations.get(team.org_id)?.get(team.team_id)?.agents.values() ?? []];
+  }
+
+  /** Whether any organisation has a team of this name. */
+  hasTeam(team_id: string): boolean {
+    return this.#organisations.values().some((teams) => teams.has(team_id));
+  }
+
   /** An ended registration by its exact names: keys of different triples may be equal. */
   endedByTriple(triple: AgentTriple): AgentRecord | undefined {
     if (this.#ended.size === 0) return undefined;

@@ -161,6 +161,21 @@ export class Lookups {
     return entry === undefined ? [] : this.index.family(entry).map((member) => member.record);
   }
 
+  /** Every registered agent, in no order. */
+  registeredAgents(): AgentRecord[] {
+    return [...this.index.entries()].map(({ record }) => record);
+  }
+
+  /** Registered agents of one team of one organisation. */
+  teamMembers(team: { readonly org_id: string; readonly team_id: string }): AgentRecord[] {
+    return this.index.teamAgents(team).map(({ record }) => record);
+  }
+
+  /** Whether any organisation has a registered agent in a team of this name. */
+  hasTeam(team_id: string): boolean {
+    return this.index.hasTeam(team_id);
+  }
+
   /** One page of agents; see {@linkcode listAgents}. */
   list(filter: ListFilter = {}, page_size = 0, page_token = ""): AgentPage {
     const now_ms = this.now_ms();

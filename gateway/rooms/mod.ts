@@ -9,6 +9,7 @@ import { loadRouting, openApprovals } from "./approvals.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
 import { openOperations } from "./operations.ts";
+import { openTopology } from "./topology.ts";
 import { type House, type Room, Rooms } from "./room.ts";
 
 /**
@@ -39,6 +40,7 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   add(await openFacts(house));
   const routing = await loadRouting(house.config.approval_routing);
   const approvals = add(await openApprovals(house, { routing }));
+  add(await openTopology(house));
   add(await openOperations(house));
   const { hub } = add(openInvalidation(house));
   approvals.onResolved(({ request_id, state, requester: { org_id = "", team_id = "" } }) => {

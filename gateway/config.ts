@@ -17,9 +17,19 @@ export interface TlsFiles {
   readonly client_ca?: string;
 }
 
-/** Where the policy comes from. `none` is the explicit, denied-by-default absence. */
+/**
+ * Where the policy comes from. `none` is the explicit, denied-by-default absence; `history` is what
+ * was applied last through the operator surface.
+ */
 export type PolicySource =
-  | { readonly kind: "path"; readonly path: string; readonly defaulted: boolean }
+  | {
+    readonly kind: "path";
+    readonly path: string;
+    readonly defaulted: boolean;
+    /** Whether the gateway may write what is applied back to the files. @default false */
+    readonly writable?: boolean;
+  }
+  | { readonly kind: "history" }
   | { readonly kind: "none" };
 
 /** How decision facts are kept. */
@@ -52,6 +62,10 @@ export interface GatewayConfig {
   readonly op_control_loopback: boolean;
   /** Who decides which approvals; absent: roles do. */
   readonly approval_routing?: string;
+  /** A change of policy takes two people, and files alone change nothing. @default false */
+  readonly four_eyes_policy?: boolean;
+  /** File with the keys whose policy bundles are taken, one C2SP verifier key a line. */
+  readonly policy_signers?: string;
   /** Threads that accept connections for the deciding one; 0: it accepts them itself. */
   readonly transport_workers: number;
   readonly checkpoint_interval_ms: number;
@@ -84,8 +98,13 @@ export const HELP = `gateway — decides whether an agent's action may happen, a
 
 usage: deno task gateway [flags]
 
-  --policy FILE|DIR|none     policy file, or directory of *.yaml documents (default ${DEFAULT_POLICY});
+  --policy FILE|DIR|history|none
+                             policy file, or directory of *.yaml documents (default ${DEFAULT_POLICY});
+                             \`history\`: what was last applied with \`aasm policy apply\`;
                              \`none\` starts unconfigured: every action is denied
+  --policy-writable          write what \`aasm policy apply\` puts in force back to the file or directory
+  --four-eyes-policy         a change of policy needs a second operator; changed files alone do nothing
+  --policy-signers FILE      keys whose policy bundles may be imported, one verifier key a line
   --listen HOST:PORT         gRPC over TCP (default ${DEFAULT_LISTEN}; not opened when only --socket is given)
   --socket PATH              gRPC over a Unix socket (mode 0600)
   --tls-cert FILE --tls-key FILE
@@ -124,6 +143,7 @@ exit:    0 stopped cleanly, 1 could not start or failed, 2 wrong usage
 
 const VALUE_FLAGS = new Set([
   "policy",
+  "policy-signers",
   "listen",
   "socket",
   "tls-cert",
@@ -145,6 +165,7 @@ const VALUE_FLAGS = new Set([
 /** Flags whose value becomes a path in the permission list. */
 const PATH_FLAGS = new Set([
   "policy",
+  "policy-signers",
   "socket",
   "tls-cert",
   "tls-key",
@@ -159,6 +180,8 @@ const SWITCHES = new Set([
   "op-control-loopback",
   "strict-identity",
   "require-enrolment",
+  "policy-writable",
+  "four-eyes-policy",
   "allow-remote-plaintext",
   "allow-shared-port",
   "stop-on-stdin-end",
@@ -215,8 +238,9 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
   const tls = tlsFrom(flags);
   const listeners = listenersFrom(flags, tls !== undefined);
   const state_dir = flags.get("state-dir") ?? DEFAULT_STATE_DIR;
+  const signers = flags.get("policy-signers");
   return {
-    policy: policyFrom(flags.get("policy")),
+    policy: policyFrom(flags),
     listeners,
     ...(tls === undefined ? {} : { tls }),
     state_dir,
@@ -236,6 +260,8 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
     ...optionalPath(flags, "approval-routing", "approval_routing"),
     stale_agents: oneOf(flags, "stale-agents", ["deny", "allow"], "deny"),
     op_control_loopback: flags.has("op-control-loopback"),
+    ...(flags.has("four-eyes-policy") ? { four_eyes_policy: true } : {}),
+    ...(signers === undefined ? {} : { policy_signers: signers }),
     transport_workers: transportWorkersFrom(flags, listeners),
     checkpoint_interval_ms: integerIn(flags, "checkpoint-interval-ms", 10, 3_600_000, 1_000),
     grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),
@@ -306,9 +332,26 @@ function factsFrom(flags: ReadonlyMap<string, string>): { readonly facts?: Facts
   return { facts: { retention_ms, ...(key_file === undefined ? {} : { key_file }) } };
 }
 
-function policyFrom(value: string | undefined): PolicySource {
-  if (value === "none") return { kind: "none" };
-  return { kind: "path", path: value ?? DEFAULT_POLICY, defaulted: value === undefined };
+function policyFrom(flags: ReadonlyMap<string, string>): PolicySource {
+  const value = flags.get("policy");
+  const writable = flags.has("policy-writable");
+  if (value === "none" || value === "history") {
+    if (!writable) return { kind: value };
+    throw new UsageError(
+      `\`--policy-writable\` is for a policy file or directory, not for \`--policy ${value}\`: leave it out`,
+    );
+  }
+  if (writable && value === undefined) {
+    throw new UsageError(
+      "`--policy-writable` needs `--policy FILE|DIR`: the policies that come with this program are not to be written",
+    );
+  }
+  return {
+    kind: "path",
+    path: value ?? DEFAULT_POLICY,
+    defaulted: value === undefined,
+    ...(writable ? { writable } : {}),
+  };
 }
 
 function tlsFrom(flags: ReadonlyMap<string, string>): TlsFiles | undefined {

@@ -86,3 +86,25 @@ Deno.test("a port that any process of the same user may share is refused without
   const any_port = ["--transport-workers", "2", "--listen", "127.0.0.1:0", ...tls];
   assert.match(refusalOf(...any_port), /must name one/);
 });
+
+Deno.test("only a policy that was named, and is files, can be made writable", () => {
+  for (
+    const argv of [
+      ["--policy-writable"],
+      ["--policy", "none", "--policy-writable"],
+      ["--policy", "history", "--policy-writable"],
+    ]
+  ) {
+    const parsed = parseArguments(argv);
+    assert.ok(parsed.action === "refuse" && /--policy-writable/.test(parsed.message), `${argv}`);
+  }
+  const parsed = parseArguments(["--policy", "d", "--policy-writable", "--four-eyes-policy"]);
+  assert.ok(parsed.action === "run");
+  assert.deepEqual(parsed.config.policy, {
+    kind: "path",
+    path: "d",
+    defaulted: false,
+    writable: true,
+  });
+  assert.equal(parsed.config.four_eyes_policy, true);
+});

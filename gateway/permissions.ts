@@ -8,6 +8,11 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { GatewayConfig } from "./config.ts";
 
+/** Where the new content of a single policy file is written before it takes the file's place. */
+export function newFilePath(path: string): string {
+  return `${path}.aasm-new`;
+}
+
 /** Folders of what runs in threads of its own: the store's writer, the audit tree. Source text only. */
 const THREAD_SOURCES = ["../storage/sqlite", "./audit", "../core"]
   .map((path) => fileURLToPath(new URL(path, import.meta.url)));
@@ -38,7 +43,7 @@ export function transportWorkerPermissions(net: string): Deno.PermissionOptionsO
  * Deno permission flags for one configuration, every path absolute.
  *
  * Read and write: the state and audit directories, the socket's own path. Read only: the policy
- * and certificate files. Net: the listen addresses. No environment, no subprocess, no FFI, no system information.
+ * and certificate files; with `--policy-writable` the policy, too, may be written. Net: the listen addresses. No environment, no subprocess, no FFI, no system information.
  *
  * Paths hold no comma: `parseArguments` refuses them, because the runtime's lists cannot quote one.
  *
@@ -56,8 +61,19 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
   // The runtime asks for a worker's sources when it starts.
   for (const folder of THREAD_SOURCES) read.add(folder);
   if (config.transport_workers > 0) { for (const folder of TRANSPORT_SOURCES) read.add(folder); }
-  if (config.policy.kind === "path") read.add(resolve(cwd, config.policy.path));
   if (config.approval_routing !== undefined) read.add(resolve(cwd, config.approval_routing));
+  if (config.policy.kind === "path") {
+    const path = resolve(cwd, config.policy.path);
+    read.add(path);
+    if (config.policy.writable === true) {
+      // A file is replaced by one written beside it; in a directory both lie inside.
+      for (const one of [path, newFilePath(path)]) {
+        read.add(one);
+        write.add(one);
+      }
+    }
+  }
+  if (config.policy_signers !== undefined) read.add(resolve(cwd, config.policy_signers));
   for (const file of Object.values(config.tls ?? {})) read.add(resolve(cwd, file));
   if (config.facts?.key_file !== undefined) read.add(resolve(cwd, config.facts.key_file));
   for (const listener of config.listeners) {

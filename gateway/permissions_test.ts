@@ -83,3 +83,13 @@ Deno.test("no permission is ever bare", () => {
     assert.match(flag, /^--allow-(net|read|write)=\S+$/);
   }
 });
+
+Deno.test("a policy is written only with --policy-writable, and then nothing beside it", () => {
+  const plain = permissionsFor("--policy", "p.yaml");
+  assert.doesNotMatch(plain[2] ?? "", /p\.yaml/);
+  const writable = permissionsFor("--policy", "p.yaml", "--policy-writable");
+  assert.match(writable[2] ?? "", /,\/srv\/p\.yaml,\/srv\/p\.yaml\.aasm-new$/);
+  const signers = permissionsFor("--policy", "history", "--policy-signers", "keys");
+  assert.match(signers[1] ?? "", /,\/srv\/keys$/);
+  assert.doesNotMatch(signers[2] ?? "", /keys/);
+});

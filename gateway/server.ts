@@ -26,7 +26,8 @@ import { Counters } from "./counters.ts";
 import { type Answer, DecisionEngine } from "./engine/engine.ts";
 import { ControlStreams } from "./registry/control_streams.ts";
 import { RegistryError } from "./registry/failure.ts";
-import { PolicyStore } from "./engine/policy_store.ts";
+import type { PolicyStore } from "./engine/policy_store.ts";
+import { openPolicy } from "./policy/open.ts";
 import { governanceEntry } from "./engine/governance.ts";
 import { type OpenState, openState } from "./state.ts";
 import { adminHandlers } from "./services/admin.ts";
@@ -95,12 +96,7 @@ export async function startGateway(
 async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): Promise<Gateway> {
   const { audit, registry } = state;
   const counters = new Counters();
-  const policy = await PolicyStore.open(config.policy, {
-    now_ms: clock.now_ms,
-    record: async (event) => {
-      await audit.append(governanceEntry(`policy_reload_${event.outcome}`, { ...event }, clock));
-    },
-  });
+  const { policy, history } = await openPolicy({ config, store: state.store, audit, clock });
   const buckets = new RateBuckets();
   const control_streams = new ControlStreams(registry);
   const made: { engine?: DecisionEngine } = {};
@@ -113,6 +109,7 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
     operators: state.operators,
     control_streams,
     policy,
+    policy_history: history,
     buckets,
     counters,
     engine: () => made.engine ?? fail("the engine was asked for before it was made"),

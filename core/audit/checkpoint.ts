@@ -88,7 +88,11 @@ export function formatTreeHead(head: TreeHead): string {
 
 /** Signs a tree head; the result is the whole checkpoint. */
 export function signTreeHead(head: TreeHead, signer: NoteSigner): string {
-  const text = formatTreeHead(head);
+  return signNote(formatTreeHead(head), signer);
+}
+
+/** Signs a text, final newline included; the result is the whole note (signed-note). */
+export function signNote(text: string, signer: NoteSigner): string {
   const id = keyId(signer.name, rawPublicKey(signer.private_key));
   const signature = sign(null, new TextEncoder().encode(text), signer.private_key);
   const line = Uint8Array.of(...id, ...signature).toBase64();

@@ -6,17 +6,24 @@
  */
 import { basename } from "node:path";
 import { LIMITS } from "../../core/limits.ts";
+import type { PolicyText, SetMode } from "../../core/policy/history/policy_set.ts";
 import { choosePolicyFiles } from "../../core/policy/directory.ts";
 import { loadPolicy } from "../../core/policy/load.ts";
 import type { PolicyDocument } from "../../core/policy/document.ts";
 import { formatProblem, formatProblems } from "../../core/policy/position.ts";
 
-/** A complete, valid read of the source. */
-export interface PolicyFiles {
-  readonly mode: "single_file" | "directory";
+/** A complete, valid set of policy files. */
+export interface LoadedPolicy {
+  readonly mode: SetMode;
+  /** Exact bytes, in the order of the documents; names without a directory. */
+  readonly texts: readonly PolicyText[];
   readonly documents: readonly PolicyDocument[];
   /** `file:line:column: field — message` lines. */
   readonly warnings: readonly string[];
+}
+
+/** A complete, valid read of the source. */
+export interface PolicyFiles extends LoadedPolicy {
   /** Changes whenever a file is added, removed or written; compared by the watcher. */
   readonly signature: string;
 }
@@ -41,20 +48,46 @@ export async function readPolicyFiles(path: string): Promise<PolicyFiles> {
       `cannot load policies from \`${path}\`: ${listing.files.length} files, at most ${LIMITS.policy_documents}`,
     );
   }
-  const documents: PolicyDocument[] = [];
-  const warnings = [...listing.warnings];
-  const errors: string[] = [];
+  const texts: PolicyText[] = [];
   for (const file of listing.files) {
-    const result = loadPolicy(file.name, await readBounded(file), { reject_blank: true });
+    texts.push({ name: basename(file.path), content: await readBounded(file) });
+  }
+  const shown = listing.mode === "single_file" ? path : undefined;
+  const loaded = loadPolicyTexts(listing.mode, texts, shown);
+  return {
+    ...loaded,
+    warnings: [...listing.warnings, ...loaded.warnings],
+    signature: listing.signature,
+  };
+}
+
+/**
+ * Loads a set whose bytes are at hand: all of it, or nothing.
+ *
+ * @param texts In the order in which they apply.
+ * @param shown Name of a single file in explanations; its own name otherwise.
+ * @throws {PolicyLoadError} when any file is invalid, with one located line for each problem.
+ */
+export function loadPolicyTexts(
+  mode: SetMode,
+  texts: readonly PolicyText[],
+  shown?: string,
+): LoadedPolicy {
+  const documents: PolicyDocument[] = [];
+  const warnings: string[] = [];
+  const errors: string[] = [];
+  for (const { name, content } of texts) {
+    const file = shown ?? name;
+    const result = loadPolicy(file, content, { reject_blank: true });
     if (result.ok) {
       documents.push(result.document);
-      warnings.push(...result.warnings.map((warning) => formatProblem(file.name, warning)));
+      warnings.push(...result.warnings.map((warning) => formatProblem(file, warning)));
     } else {
-      errors.push(...formatProblems(file.name, result.problems, result.omitted));
+      errors.push(...formatProblems(file, result.problems, result.omitted));
     }
   }
   if (errors.length > 0) throw new PolicyLoadError(errors.join("\n"));
-  return { mode: listing.mode, documents, warnings, signature: listing.signature };
+  return { mode, texts, documents, warnings };
 }
 
 /** The part of {@linkcode readPolicyFiles} that only looks: cheap enough to repeat. */

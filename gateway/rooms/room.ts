@@ -16,6 +16,7 @@ import type { DecisionEngine } from "../engine/engine.ts";
 import type { EngineParts } from "../engine/parts.ts";
 import type { PolicyStore } from "../engine/policy_store.ts";
 import type { Operators } from "../identity/operators.ts";
+import type { PolicyHistory } from "../policy/history.ts";
 import type { ControlStreams } from "../registry/control_streams.ts";
 import type { Registry } from "../registry/registry.ts";
 
@@ -29,6 +30,7 @@ export interface House {
   readonly operators: Operators;
   readonly control_streams: ControlStreams;
   readonly policy: PolicyStore;
+  readonly policy_history: PolicyHistory;
   readonly buckets: RateBuckets;
   readonly counters: Counters;
   /** The engine; made after the rooms, so only to be called once the gateway serves. */

@@ -8,6 +8,8 @@
 import { SERVER_BOUNDS } from "../grpc/bounds.ts";
 import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
 import { ANOMALY_LIMITS } from "../core/anomaly/limits.ts";
+import { ANOMALY_ROOM_LIMITS } from "../gateway/anomalies/limits.ts";
+import { ALERT_LIMITS } from "../gateway/alerts/limits.ts";
 import { LIMITS } from "../core/limits.ts";
 import { LEDGER_LIMITS } from "../core/ledger/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
@@ -38,6 +40,12 @@ const TABLES: readonly Table[] = [
   { title: "Approvals", source: "core/approval/limits.ts", values: APPROVAL_LIMITS },
   { title: "Anomaly detectors", source: "core/anomaly/limits.ts", values: ANOMALY_LIMITS },
   { title: "Approval queue", source: "gateway/approvals/limits.ts", values: QUEUE_LIMITS },
+  {
+    title: "Anomaly baselines",
+    source: "gateway/anomalies/limits.ts",
+    values: ANOMALY_ROOM_LIMITS,
+  },
+  { title: "Alerts", source: "gateway/alerts/limits.ts", values: ALERT_LIMITS },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
   { title: "Decision facts and replay", source: "core/replay/limits.ts", values: REPLAY_LIMITS },
   { title: "Recording of decision facts", source: "gateway/facts/limits.ts", values: FACTS_LIMITS },

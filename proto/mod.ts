@@ -19,6 +19,7 @@ export * as devint from "./gen/assembly/devint/v1/devint_pb.ts";
 export * as replay from "./gen/assembly/admin/v1/replay_pb.ts";
 export * as iam from "./gen/assembly/admin/v1/iam_pb.ts";
 export * as approvals from "./gen/assembly/admin/v1/approvals_pb.ts";
+export * as alerts from "./gen/assembly/admin/v1/alerts_pb.ts";
 export * as admin from "./gen/assembly/admin/v1/admin_pb.ts";
 export * as identity from "./gen/assembly/admin/v1/identity_pb.ts";
 export * as admin_topology from "./gen/assembly/admin/v1/topology_pb.ts";

@@ -96,6 +96,7 @@ export class DecisionEngine {
     const understood = understand(request, registry, now_ms, started_us);
     if (understood.outcome === "identity_denied") {
       const { action, reason } = understood;
+      this.#parts.anomalies?.spoofed?.(request.agentId?.agentId ?? "", reason, now_ms);
       return this.#writer.refuseIdentity(request, action, reason, started_us);
     }
     const look = this.#look(understood.question, now_ms);
@@ -104,6 +105,7 @@ export class DecisionEngine {
       ...look.asked,
       decision,
       micro_usd: this.#price(look),
+      cascade: cascadeOf(look),
     });
     if (decision.outcome === "deny") return this.#finish(look, refusedByPolicy(decision));
     const reason = anomaly && refusalBy(anomaly);

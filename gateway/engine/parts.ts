@@ -6,6 +6,7 @@
  */
 import type { Action } from "../../core/action.ts";
 import type { CanonicalObject } from "../../core/approval/canonical_json.ts";
+import type { Cascade } from "../../core/policy/cascade.ts";
 import type { CompiledDocument } from "../../core/policy/compiled_document.ts";
 import type { Spend } from "../../core/policy/budget.ts";
 import type { Principal } from "../../core/principal.ts";
@@ -160,6 +161,8 @@ export interface AnomalyVerdict {
 export interface AnomalySighting extends Asked {
   readonly decision: Decision;
   readonly micro_usd: number;
+  /** The merged documents that governed the action; absent when none did. */
+  readonly cascade: Cascade | undefined;
 }
 
 /** The anomaly detectors, as the engine needs them. */
@@ -169,6 +172,12 @@ export interface AnomaliesPart {
    * denials included; a verdict changes only what policy would allow.
    */
   observe(sighting: AnomalySighting): AnomalyVerdict | undefined;
+  /**
+   * Is told of a call that the identity circuit refused: somebody claims to be another agent.
+   *
+   * @param claimed_agent_id As claimed; hostile text.
+   */
+  spoofed?(claimed_agent_id: string, reason: string, now_ms: number): void;
 }
 
 /** One answered call, for those who record or count. */

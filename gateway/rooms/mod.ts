@@ -6,6 +6,8 @@
  */
 import { openFacts } from "./facts.ts";
 import { loadRouting, openApprovals } from "./approvals.ts";
+import { openAlerts } from "./alerts.ts";
+import { openAnomalies } from "./anomalies.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
 import { openOperations } from "./operations.ts";
@@ -41,6 +43,8 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   const routing = await loadRouting(house.config.approval_routing);
   const approvals = add(await openApprovals(house, { routing }));
   add(await openTopology(house));
+  const { alerts } = add(await openAlerts(house));
+  add(openAnomalies(house, alerts));
   add(await openOperations(house));
   const { hub } = add(openInvalidation(house));
   approvals.onResolved(({ request_id, state, requester: { org_id = "", team_id = "" } }) => {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DescService } from "@bufbuild/protobuf";
 import {
   type CallOptions,
   Channel,
@@ -29,9 +30,14 @@ export class GatewayConnection {
   readonly policy: Client<typeof policy.PolicyService>;
   #operator: Metadata | undefined;
 
-  constructor(private readonly session: Session, channel: Channel) {
+  constructor(private readonly session: Session, private readonly channel: Channel) {
     this.admin = createClient(admin.AdminService, channel);
     this.policy = createClient(policy.PolicyService, channel);
+  }
+
+  /** The client of one more service of the gateway. */
+  client<S extends DescService>(service: S): Client<S> {
+    return createClient(service, this.channel);
   }
 
   /** Options of a call that ends by itself. */

@@ -82,9 +82,25 @@ function needsOf(command: Command): Needs {
     case "agent inspect":
     case "agent suspend":
     case "agent resume":
+    case "agent kill":
+    case "agent deregister":
+    case "agent revoke-token":
+    case "agent set-level":
+    case "agent set-tier":
+    case "agent reparent":
+    case "agent enrol create":
+    case "agent enrol list":
+    case "agent enrol revoke":
+    case "topology tree":
+    case "topology lineage":
+    case "topology team":
+    case "topology edges":
+    case "topology cycles":
     case "audit list":
     case "audit tail":
       return OPERATOR;
+    case "agent rotate-token":
+      return { gateway: true, operator: false, read: wordFile(command.token), write: [] };
     case "check":
       return {
         gateway: true,

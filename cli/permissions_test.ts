@@ -50,6 +50,17 @@ Deno.test("a real check reads no operator token; a dry run does", () => {
   ]);
 });
 
+Deno.test("an agent that rotates its token shows its own token, never the operator's", () => {
+  assert.deepEqual(granted("agent", "rotate-token", "a", "--token", "@agent.token"), [
+    GATEWAY,
+    "--allow-read=/home/op/agent.token",
+  ]);
+  assert.deepEqual(granted("agent", "kill", "a", "--reason", "r"), [
+    GATEWAY,
+    `--allow-read=${TOKEN}`,
+  ]);
+});
+
 Deno.test("local policy commands reach no network and write nothing", () => {
   assert.deepEqual(granted("policy", "validate", "a.yaml", "/b"), [
     "--allow-read=/home/op/a.yaml,/b",

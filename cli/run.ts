@@ -5,6 +5,9 @@
  */
 import { type Command, parseArguments } from "./arguments/parse.ts";
 import { inspectAgent, listAgents, resumeAgent, suspendAgent } from "./commands/agent.ts";
+import { changeAgent, rotateToken } from "./commands/agent_change.ts";
+import { createEnrolment, listEnrolments, revokeEnrolment } from "./commands/enrol.ts";
+import { listCycles, listEdges, showAgents } from "./commands/topology.ts";
 import { listAudit, tailAudit } from "./commands/audit.ts";
 import { exportAudit } from "./commands/audit_export.ts";
 import { proveEntry, showCheckpoint } from "./commands/audit_proof.ts";
@@ -84,6 +87,29 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return suspendAgent(command, session);
     case "agent resume":
       return resumeAgent(command, session);
+    case "agent kill":
+    case "agent deregister":
+    case "agent revoke-token":
+    case "agent set-level":
+    case "agent set-tier":
+    case "agent reparent":
+      return changeAgent(command, session);
+    case "agent rotate-token":
+      return rotateToken(command, session);
+    case "agent enrol create":
+      return createEnrolment(command, session);
+    case "agent enrol list":
+      return listEnrolments(command, session);
+    case "agent enrol revoke":
+      return revokeEnrolment(command, session);
+    case "topology tree":
+    case "topology lineage":
+    case "topology team":
+      return showAgents(command, session);
+    case "topology edges":
+      return listEdges(command, session);
+    case "topology cycles":
+      return listCycles(command, session);
     case "audit list":
       return listAudit(command, session);
     case "audit tail":

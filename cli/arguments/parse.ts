@@ -16,6 +16,7 @@ import { action, claimant } from "./action.ts";
 import { agent } from "./agent.ts";
 import { audit } from "./audit.ts";
 import { policy } from "./policy.ts";
+import { topology } from "./topology.ts";
 import { refusalText } from "./refusal.ts";
 import { type GatewayAddress, gatewayAddress, integer, oneOf, path } from "./values.ts";
 
@@ -103,7 +104,7 @@ const version = command("version", object({ command: constant("version") }), {
 
 const parser = merge(
   global_flags,
-  object({ run: or(status, check, policy, agent, audit, version) }),
+  object({ run: or(status, check, policy, agent, topology, audit, version) }),
 );
 
 /** Everything a valid command line says. */

@@ -19,6 +19,21 @@ const USES: readonly (readonly string[])[] = [
   ["agent", "inspect", "a"],
   ["agent", "suspend", "a", "--reason", "r"],
   ["agent", "resume", "a", "--reason", "r"],
+  ["agent", "kill", "a", "--reason", "r"],
+  ["agent", "deregister", "a", "--reason", "r"],
+  ["agent", "revoke-token", "a", "--reason", "r"],
+  ["agent", "rotate-token", "a", "--token", "t"],
+  ["agent", "set-level", "a", "2", "--reason", "r"],
+  ["agent", "set-tier", "a", "low", "--reason", "r"],
+  ["agent", "reparent", "a", "--reason", "r"],
+  ["agent", "enrol", "create", "--org", "o"],
+  ["agent", "enrol", "list"],
+  ["agent", "enrol", "revoke", "id", "--reason", "r"],
+  ["topology", "tree"],
+  ["topology", "lineage", "a"],
+  ["topology", "team", "t"],
+  ["topology", "edges"],
+  ["topology", "cycles"],
   ["audit", "list"],
   ["audit", "tail"],
   ["audit", "verify"],
@@ -64,7 +79,18 @@ for (const use of USES) {
 Deno.test("the top help names every group, every exit code and a working example", () => {
   const help = parseArguments(["--help"]);
   assert(help.kind === "print");
-  for (const word of ["status", "check", "policy", "agent", "audit", "version", "completion"]) {
+  for (
+    const word of [
+      "status",
+      "check",
+      "policy",
+      "agent",
+      "topology",
+      "audit",
+      "version",
+      "completion",
+    ]
+  ) {
     assert.match(help.text, new RegExp(`^ +${word} `, "m"));
   }
   assert.match(

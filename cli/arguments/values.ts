@@ -187,6 +187,28 @@ export function isoTimeMs(text: string): number | undefined {
   return Number.isNaN(ms) ? undefined : ms;
 }
 
+const UNITS_MS: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A length of time such as `90s`, `30m`, `12h`, `7d`, in milliseconds; at most ten years. */
+export function duration(metavar = "LENGTH"): ValueParser<"sync", number> {
+  return value({
+    metavar,
+    placeholder: 60_000,
+    format: (ms) => `${Math.round(ms / 1_000)}s`,
+    read(given) {
+      const match = /^([1-9]\d{0,8})([smhd])$/.exec(given);
+      const ms = Number(match?.[1]) * (UNITS_MS[match?.[2] ?? ""] ?? NaN);
+      if (ms <= 3_653 * 86_400_000) return { value: ms };
+      return { expected: message`a length of time such as ${"30m"}, ${"12h"} or ${"7d"}` };
+    },
+  });
+}
+
 /** A date or time, as epoch milliseconds. */
 export function time(metavar = "TIME"): ValueParser<"sync", number> {
   return value({

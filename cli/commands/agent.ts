@@ -1,5 +1,5 @@
 /**
- * `aasm agent list | inspect | suspend | resume`.
+ * `aasm agent list | inspect | suspend | resume`; further changes are in `agent_change.ts`.
  *
  * @module
  */
@@ -168,6 +168,8 @@ function agentFields(agent: admin.Agent, now_ms: number): Field[] {
     { name: "agent", value: agentId?.agentId ?? "" },
     { name: "organisation", value: agentId?.orgId ?? "" },
     { name: "team", value: agentId?.teamId ?? "" },
+    { name: "tenant by", value: tenancyText(agent) },
+    { name: "token", value: tokenText(agent, now_ms) },
     { name: "key", value: agent.key },
     { name: "name", value: agent.name },
     { name: "framework", value: `${agent.framework} ${agent.version}`.trim() },
@@ -186,6 +188,24 @@ function agentFields(agent: admin.Agent, now_ms: number): Field[] {
   ];
 }
 
+function tenancyText({ tenancy, enrolmentId }: admin.Agent): string {
+  switch (tenancy) {
+    case "enrolled":
+      return `enrolment ${enrolmentId}`;
+    case "asserted":
+      return "the agent's own word";
+    default:
+      return tenancy;
+  }
+}
+
+function tokenText(agent: admin.Agent, now_ms: number): string {
+  if (!agent.credentialLive) return "none, or expired";
+  return agent.credentialExpiresAtUnixMs === 0n
+    ? "live, does not expire"
+    : `live until ${momentText(agent.credentialExpiresAtUnixMs, now_ms)}`;
+}
+
 function modeText(agent: admin.Agent, now_ms: number): string {
   const word = modeWord(agent.enforcementMode);
   return agent.enforcementModeExpiresAtUnixMs === 0n
@@ -199,7 +219,8 @@ function modeWord(mode: common.EnforcementMode): string {
     : (common.EnforcementMode[mode] ?? `unknown (${mode})`).toLowerCase();
 }
 
-function agentData(agent: admin.Agent): Data {
+/** An agent as data. */
+export function agentData(agent: admin.Agent): Data {
   const { agentId } = agent;
   return {
     key: agent.key,
@@ -225,5 +246,9 @@ function agentData(agent: admin.Agent): Data {
     enforcement_mode: modeWord(agent.enforcementMode),
     enforcement_mode_expires_at_unix_ms: agent.enforcementModeExpiresAtUnixMs,
     children: agent.children,
+    tenancy: agent.tenancy,
+    enrolment_id: agent.enrolmentId === "" ? null : agent.enrolmentId,
+    credential_live: agent.credentialLive,
+    credential_expires_at_unix_ms: agent.credentialExpiresAtUnixMs,
   };
 }

@@ -18,6 +18,8 @@ export interface Look {
   readonly colors?: boolean;
   readonly width?: number;
   readonly signal?: AbortSignal;
+  /** Wall clock of the run; {@linkcode NOW_MS} otherwise. */
+  readonly now_ms?: number;
   /** Called with every write to standard output. */
   readonly onOut?: (text: string) => void;
 }
@@ -41,7 +43,7 @@ export async function runCli(argv: readonly string[], look: Look = {}): Promise<
       width: look.width,
     }),
     signal: look.signal ?? new AbortController().signal,
-    now_ms: () => NOW_MS,
+    now_ms: () => look.now_ms ?? NOW_MS,
   });
   return { code, out, err };
 }

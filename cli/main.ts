@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { processInput } from "./input.ts";
 import { run } from "./run.ts";
 import { processTerminal } from "./terminal.ts";
 
@@ -20,6 +21,7 @@ if (import.meta.main) {
   Deno.addSignalListener("SIGINT", stop);
   const code = await run(Deno.args, {
     terminal: processTerminal,
+    input: processInput(),
     signal: interrupt.signal,
     now_ms: Date.now,
   });

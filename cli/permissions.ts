@@ -96,6 +96,13 @@ function needsOf(command: Command): Needs {
     case "topology team":
     case "topology edges":
     case "topology cycles":
+    case "approvals list":
+    case "approvals get":
+    case "approvals approve":
+    case "approvals reject":
+    case "approvals forward":
+    case "approvals revoke":
+    case "approvals watch":
     case "audit list":
     case "audit tail":
       return OPERATOR;

@@ -8,6 +8,15 @@ import { inspectAgent, listAgents, resumeAgent, suspendAgent } from "./commands/
 import { changeAgent, rotateToken } from "./commands/agent_change.ts";
 import { createEnrolment, listEnrolments, revokeEnrolment } from "./commands/enrol.ts";
 import { listCycles, listEdges, showAgents } from "./commands/topology.ts";
+import {
+  approveApproval,
+  forwardApproval,
+  getApproval,
+  listApprovals,
+  rejectApproval,
+  revokeApproval,
+  watchApprovals,
+} from "./commands/approvals.ts";
 import { listAudit, tailAudit } from "./commands/audit.ts";
 import { exportAudit } from "./commands/audit_export.ts";
 import { proveEntry, showCheckpoint } from "./commands/audit_proof.ts";
@@ -18,6 +27,7 @@ import { testPolicies } from "./commands/policy_tests.ts";
 import { showStatus } from "./commands/status.ts";
 import { showVersion } from "./commands/version.ts";
 import { CommandError, ExitCode } from "./exit_code.ts";
+import { type Input, NO_INPUT } from "./input.ts";
 import { painter } from "./render/color.ts";
 import { printable, printableLines } from "./render/printable.ts";
 import type { Session } from "./session.ts";
@@ -27,6 +37,8 @@ import type { Terminal } from "./terminal.ts";
 export interface Host {
   /** @param no_color The flag. */
   readonly terminal: (no_color: boolean) => Terminal;
+  /** Who types. @default nobody */
+  readonly input?: Input;
   /** Aborts at Ctrl-C. */
   readonly signal: AbortSignal;
   readonly now_ms: () => number;
@@ -57,7 +69,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   }
   const { run: command, ...flags } = parsed.invocation;
   const terminal = host.terminal(flags.no_color);
-  const session: Session = { flags, terminal, signal: host.signal, now_ms: host.now_ms };
+  const { signal, now_ms, input = NO_INPUT } = host;
+  const session: Session = { flags, terminal, input, signal, now_ms };
   try {
     return await dispatch(command, session);
   } catch (error) {
@@ -110,6 +123,20 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return listEdges(command, session);
     case "topology cycles":
       return listCycles(command, session);
+    case "approvals list":
+      return listApprovals(command, session);
+    case "approvals get":
+      return getApproval(command, session);
+    case "approvals approve":
+      return approveApproval(command, session);
+    case "approvals reject":
+      return rejectApproval(command, session);
+    case "approvals forward":
+      return forwardApproval(command, session);
+    case "approvals revoke":
+      return revokeApproval(command, session);
+    case "approvals watch":
+      return watchApprovals(command, session);
     case "audit list":
       return listAudit(command, session);
     case "audit tail":

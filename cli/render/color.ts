@@ -46,6 +46,10 @@ const TONES: Readonly<Record<string, Tone>> = {
   not_built: "quiet",
   redact: "caution",
   pending: "caution",
+  approved: "good",
+  rejected: "bad",
+  expired: "bad",
+  revoked: "bad",
 };
 
 /** The tone of a state or verdict word; plain when the word says neither good nor bad. */

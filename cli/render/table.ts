@@ -4,13 +4,15 @@
  * @module
  */
 import type { Terminal } from "../terminal.ts";
-import { type Paint, painter, toneOf } from "./color.ts";
+import { type Paint, painter, type Tone, toneOf } from "./color.ts";
 import { printable } from "./printable.ts";
 
 /** A column; `toned` columns colour their words by meaning. */
 export interface Column {
   readonly title: string;
   readonly toned?: boolean;
+  /** The tone of a cell, where it is no word's. */
+  readonly tone?: (cell: string) => Tone | undefined;
   readonly align?: "right";
 }
 
@@ -47,7 +49,7 @@ export function table(
 }
 
 function paintCell(paint: Paint, column: Column, cell: string, width: number): string {
-  const tone = column.toned === true ? toneOf(cell) : undefined;
+  const tone = column.toned === true ? toneOf(cell) : column.tone?.(cell);
   return paint(tone, pad(clip(cell, width), width, column.align));
 }
 

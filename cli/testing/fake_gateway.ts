@@ -24,7 +24,12 @@ export interface FakeGateway {
 
 /** Starts it. Admin calls without the token are refused, as the real one does. */
 export async function fakeGateway(
-  handlers: { readonly admin?: AdminHandlers; readonly policy?: PolicyHandlers },
+  handlers: {
+    readonly admin?: AdminHandlers;
+    readonly policy?: PolicyHandlers;
+    /** Adds what else it serves. */
+    readonly serve?: (server: GrpcServer) => void;
+  },
 ): Promise<FakeGateway> {
   const server = new GrpcServer();
   server.addService(admin.AdminService, handlers.admin ?? {}, {
@@ -34,6 +39,7 @@ export async function fakeGateway(
     }],
   });
   server.addService(policy.PolicyService, handlers.policy ?? {});
+  handlers.serve?.(server);
   const listener = await server.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });
   const token_file = await Deno.makeTempFile({ prefix: "aasm-token-" });
   await Deno.writeTextFile(token_file, `${TOKEN}\n`);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Input } from "../input.ts";
 import { run } from "../run.ts";
 
 /** What a run left behind. */
@@ -20,6 +21,8 @@ export interface Look {
   readonly signal?: AbortSignal;
   /** Wall clock of the run; {@linkcode NOW_MS} otherwise. */
   readonly now_ms?: number;
+  /** Who types; nobody otherwise. */
+  readonly input?: Input;
   /** Called with every write to standard output. */
   readonly onOut?: (text: string) => void;
 }
@@ -42,6 +45,7 @@ export async function runCli(argv: readonly string[], look: Look = {}): Promise<
       colors: look.colors === true && !no_color,
       width: look.width,
     }),
+    ...(look.input === undefined ? {} : { input: look.input }),
     signal: look.signal ?? new AbortController().signal,
     now_ms: () => look.now_ms ?? NOW_MS,
   });

@@ -13,6 +13,7 @@ import { ALERT_LIMITS } from "../gateway/alerts/limits.ts";
 import { LIMITS } from "../core/limits.ts";
 import { LEDGER_LIMITS } from "../core/ledger/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
+import { SECRET_LIMITS } from "../core/secrets/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
 import { QUEUE_LIMITS } from "../gateway/approvals/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
@@ -56,6 +57,7 @@ const TABLES: readonly Table[] = [
   { title: "Operator control", source: "gateway/operations/limits.ts", values: OPERATION_LIMITS },
   { title: "Invalidation", source: "gateway/invalidation/limits.ts", values: INVALIDATION_LIMITS },
   { title: "Topology", source: "gateway/topology/limits.ts", values: TOPOLOGY_LIMITS },
+  { title: "Secrets", source: "core/secrets/limits.ts", values: SECRET_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },

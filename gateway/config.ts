@@ -66,6 +66,7 @@ export interface GatewayConfig {
   readonly four_eyes_policy?: boolean;
   /** File with the keys whose policy bundles are taken, one C2SP verifier key a line. */
   readonly policy_signers?: string;
+  readonly secrets_key: SecretsKeySource;
   /** Threads that accept connections for the deciding one; 0: it accepts them itself. */
   readonly transport_workers: number;
   readonly checkpoint_interval_ms: number;
@@ -75,6 +76,14 @@ export interface GatewayConfig {
   /** End when standard input ends: set by the launcher, so that no gateway outlives it. */
   readonly stop_on_stdin_end: boolean;
 }
+
+/** Where the master keys of secrets come from. */
+export type SecretsKeySource =
+  /** Secrets are `unconfigured`: none can be registered, none is dispatched. */
+  | { readonly kind: "none" }
+  | { readonly kind: "file"; readonly path: string }
+  | { readonly kind: "env"; readonly name: string }
+  | { readonly kind: "command"; readonly program: string };
 
 /** What a command line asks for. */
 export type ParsedArguments =
@@ -117,6 +126,11 @@ usage: deno task gateway [flags]
                              as the reference's runtime and SDKs do; by default each needs its own
   --approval-routing FILE    who decides which approvals: JSON rows of team_id, approval_kind, approvers,
                              escalation_timeout_secs, escalation_approvers, quorum (default: roles)
+  --secrets-key-file FILE    master keys of secrets: one a line in hex or base64, the present one first;
+                             nobody else may read the file (\`openssl rand -hex 32\` makes a key)
+  --secrets-key-env NAME     the same text from a variable, which is then removed
+  --secrets-key-command PROGRAM
+                             the same text from what a program prints; it is run once, without arguments
   --strict-identity          deny agents that never registered
   --require-enrolment        register only agents that show an enrolment, which names their org and team
   --agent-token-ttl TIME     life of an agent's token, 60s to 365d, e.g. 12h, or off (default off: the
@@ -151,6 +165,9 @@ const VALUE_FLAGS = new Set([
   "tls-client-ca",
   "state-dir",
   "audit-dir",
+  "secrets-key-file",
+  "secrets-key-env",
+  "secrets-key-command",
   "tenancy",
   "agent-token-ttl",
   "orphan-mode",
@@ -262,6 +279,7 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
     op_control_loopback: flags.has("op-control-loopback"),
     ...(flags.has("four-eyes-policy") ? { four_eyes_policy: true } : {}),
     ...(signers === undefined ? {} : { policy_signers: signers }),
+    secrets_key: secretsKeyFrom(flags),
     transport_workers: transportWorkersFrom(flags, listeners),
     checkpoint_interval_ms: integerIn(flags, "checkpoint-interval-ms", 10, 3_600_000, 1_000),
     grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),
@@ -352,6 +370,34 @@ function policyFrom(flags: ReadonlyMap<string, string>): PolicySource {
     defaulted: value === undefined,
     ...(writable ? { writable } : {}),
   };
+}
+
+/** A variable's name, and not one by which the runtime or a linker would do something else. */
+const VARIABLE = /^(?!DENO_|LD_|DYLD_)[A-Z][A-Z0-9_]{0,127}$/;
+
+function secretsKeyFrom(flags: ReadonlyMap<string, string>): SecretsKeySource {
+  const path = flags.get("secrets-key-file");
+  const name = flags.get("secrets-key-env");
+  const program = flags.get("secrets-key-command");
+  if ([path, name, program].filter((given) => given !== undefined).length > 1) {
+    throw new UsageError(
+      "the secrets key comes from one place: give one of `--secrets-key-file`, " +
+        "`--secrets-key-env` and `--secrets-key-command`",
+    );
+  }
+  if (path !== undefined) return { kind: "file", path };
+  if (name !== undefined) {
+    if (VARIABLE.test(name)) return { kind: "env", name };
+    throw new UsageError(
+      `flag \`--secrets-key-env\` cannot be \`${name}\`: expected the name of a variable, in upper case`,
+    );
+  }
+  if (program === undefined) return { kind: "none" };
+  if (program.startsWith("/")) return { kind: "command", program };
+  throw new UsageError(
+    `flag \`--secrets-key-command\` cannot be \`${program}\`: expected an absolute path, so that ` +
+      "nothing but this program can be meant",
+  );
 }
 
 function tlsFrom(flags: ReadonlyMap<string, string>): TlsFiles | undefined {

@@ -43,7 +43,9 @@ export function transportWorkerPermissions(net: string): Deno.PermissionOptionsO
  * Deno permission flags for one configuration, every path absolute.
  *
  * Read and write: the state and audit directories, the socket's own path. Read only: the policy
- * and certificate files; with `--policy-writable` the policy, too, may be written. Net: the listen addresses. No environment, no subprocess, no FFI, no system information.
+ * and certificate files, the secrets key; with `--policy-writable` the policy, too, may be written. Net:
+ * the listen addresses. No FFI, no system information; no environment and no subprocess but the one
+ * variable or program that gives the secrets key, until it has.
  *
  * Paths hold no comma: `parseArguments` refuses them, because the runtime's lists cannot quote one.
  *
@@ -86,9 +88,14 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
       net.add(netGrant(listener));
     }
   }
+  const { secrets_key } = config;
+  if (secrets_key.kind === "file") read.add(resolve(cwd, secrets_key.path));
   return [
     `--allow-net=${[...net].join(",")}`,
     `--allow-read=${[...read].join(",")}`,
     `--allow-write=${[...write].join(",")}`,
+    // Used once at start, then given up by the process itself.
+    ...(secrets_key.kind === "env" ? [`--allow-env=${secrets_key.name}`] : []),
+    ...(secrets_key.kind === "command" ? [`--allow-run=${secrets_key.program}`] : []),
   ];
 }

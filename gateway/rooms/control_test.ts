@@ -2,14 +2,7 @@
  * Operator control and invalidation over the gateway's own gRPC port.
  */
 import assert from "node:assert/strict";
-import {
-  type CallOptions,
-  Channel,
-  Code,
-  createClient,
-  GrpcError,
-  Metadata,
-} from "../../grpc/mod.ts";
+import { type Channel, Code, createClient, Metadata } from "../../grpc/mod.ts";
 import { AdminService } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
 import { OperationsService } from "../../proto/gen/assembly/admin/v1/operations_pb.ts";
 import { AgentLifecycleService } from "../../proto/gen/assembly/agent/v1/agent_pb.ts";
@@ -23,51 +16,15 @@ import {
   PolicyService,
 } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import { registerAgent, type TestAgent } from "../../tests/harness/agent.ts";
-import { parseArguments } from "../config.ts";
-import { type Gateway, startGateway } from "../server.ts";
+import {
+  codeOf,
+  gatewayOver,
+  withGateway as inDirectory,
+} from "../../tests/harness/local_gateway.ts";
 
-interface Running {
-  readonly directory: string;
-  readonly gateway: Gateway;
-  readonly channel: Channel;
-  readonly operator: CallOptions;
-}
-
-async function withGateway(
-  flags: readonly string[],
-  use: (running: Running) => Promise<void>,
-): Promise<void> {
-  const directory = await Deno.makeTempDir({ prefix: "control-" });
-  try {
-    await Deno.writeTextFile(`${directory}/policy.yaml`, "tools:\n  search: { allow: true }\n");
-    await again(directory, flags, use);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-/** Starts a gateway over a directory that may have a state already. */
-async function again(
-  directory: string,
-  flags: readonly string[],
-  use: (running: Running) => Promise<void>,
-): Promise<void> {
-  const parsed = parseArguments([
-    ...["--policy", `${directory}/policy.yaml`, "--state-dir", `${directory}/state`],
-    ...["--listen", "127.0.0.1:0", "--grace-ms", "200", ...flags],
-  ]);
-  assert.ok(parsed.action === "run");
-  const gateway = await startGateway(parsed.config);
-  const channel = new Channel(gateway.listeners[0] ?? "");
-  try {
-    const token = (await Deno.readTextFile(`${directory}/state/operator.token`)).trim();
-    const metadata = new Metadata().set("authorization", `Bearer ${token}`);
-    await use({ directory, gateway, channel, operator: { metadata } });
-  } finally {
-    await channel.close();
-    await gateway.stop("test");
-  }
-}
+const POLICY = "tools:\n  search: { allow: true }\n";
+const withGateway = (flags: readonly string[], use: Parameters<typeof inDirectory>[2]) =>
+  inDirectory(POLICY, flags, use);
 
 function tokenOf(agent: TestAgent): Metadata {
   return new Metadata().set("x-aa-credential-token", agent.token);
@@ -75,16 +32,6 @@ function tokenOf(agent: TestAgent): Metadata {
 
 function idOf(agent: TestAgent) {
   return { orgId: agent.org, teamId: agent.team, agentId: agent.did };
-}
-
-async function codeOf(call: Promise<unknown>): Promise<Code> {
-  try {
-    await call;
-  } catch (error) {
-    assert.ok(error instanceof GrpcError, String(error));
-    return error.code;
-  }
-  throw new assert.AssertionError({ message: "the call was answered" });
 }
 
 async function firstOf<T>(stream: AsyncIterable<T>, count: number): Promise<T[]> {
@@ -176,7 +123,7 @@ Deno.test("a fleet halt is told, survives a restart, and needs the admin permiss
     assert.match(entries[0]?.line ?? "", /operator:local/);
     await channel.close();
     await gateway.stop("restart");
-    await again(directory, [], async (second) => {
+    await gatewayOver(directory, [], async (second) => {
       const client = createClient(OperationsService, second.channel);
       assert.equal((await client.listOps({}, second.operator)).fleet, "terminated");
       await client.liftHalt({ reason: "over" }, second.operator);

@@ -11,6 +11,7 @@ import { openAnomalies } from "./anomalies.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
 import { openOperations } from "./operations.ts";
+import { openSecrets } from "./secrets.ts";
 import { openTopology } from "./topology.ts";
 import { type House, type Room, Rooms } from "./room.ts";
 
@@ -45,10 +46,11 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   add(await openTopology(house));
   const { alerts } = add(await openAlerts(house));
   add(openAnomalies(house, alerts));
-  add(await openOperations(house));
+  const { operations } = add(await openOperations(house));
   const { hub } = add(openInvalidation(house));
   approvals.onResolved(({ request_id, state, requester: { org_id = "", team_id = "" } }) => {
     const outcome = state.status === "approved" ? "approved" : "denied";
     hub.approvalResolved(request_id, outcome, { org_id, team_id });
   });
+  add(await openSecrets(house, operations));
 }

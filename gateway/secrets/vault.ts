@@ -24,7 +24,6 @@ import {
   isIssuedKey,
   issuedFrom,
   issuedKey,
-  issuedPurpose,
   parsed,
   recordText,
   secretFrom,

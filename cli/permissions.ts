@@ -103,6 +103,15 @@ function needsOf(command: Command): Needs {
     case "approvals forward":
     case "approvals revoke":
     case "approvals watch":
+    case "alerts list":
+    case "alerts get":
+    case "alerts ack":
+    case "alerts resolve":
+    case "alerts silence":
+    case "alerts watch":
+    case "alerts detectors":
+    case "alerts baseline":
+    case "alerts reset-baseline":
     case "audit list":
     case "audit tail":
       return OPERATOR;

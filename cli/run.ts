@@ -17,6 +17,15 @@ import {
   revokeApproval,
   watchApprovals,
 } from "./commands/approvals.ts";
+import {
+  acknowledgeAlert,
+  getAlert,
+  listAlerts,
+  resolveAlert,
+  silenceAlert,
+  watchAlerts,
+} from "./commands/alerts.ts";
+import { listDetectors, resetBaseline, showBaseline } from "./commands/baseline.ts";
 import { listAudit, tailAudit } from "./commands/audit.ts";
 import { exportAudit } from "./commands/audit_export.ts";
 import { proveEntry, showCheckpoint } from "./commands/audit_proof.ts";
@@ -137,6 +146,24 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return revokeApproval(command, session);
     case "approvals watch":
       return watchApprovals(command, session);
+    case "alerts list":
+      return listAlerts(command, session);
+    case "alerts get":
+      return getAlert(command, session);
+    case "alerts ack":
+      return acknowledgeAlert(command, session);
+    case "alerts resolve":
+      return resolveAlert(command, session);
+    case "alerts silence":
+      return silenceAlert(command, session);
+    case "alerts watch":
+      return watchAlerts(command, session);
+    case "alerts detectors":
+      return listDetectors(command, session);
+    case "alerts baseline":
+      return showBaseline(command, session);
+    case "alerts reset-baseline":
+      return resetBaseline(command, session);
     case "audit list":
       return listAudit(command, session);
     case "audit tail":

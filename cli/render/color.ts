@@ -39,6 +39,8 @@ const TONES: Readonly<Record<string, Tone>> = {
   deregistered: "bad",
   stale: "caution",
   failed: "bad",
+  critical: "bad",
+  warning: "caution",
   unconfigured: "bad",
   degraded: "caution",
   permissive: "caution",

@@ -15,7 +15,7 @@ import {
   GrpcError,
   Metadata,
 } from "../grpc/mod.ts";
-import { admin, alerts, policy } from "../proto/mod.ts";
+import { admin, policy } from "../proto/mod.ts";
 import { DEFAULT_TOKEN_FILE, type GlobalFlags } from "./arguments/parse.ts";
 import { CommandError, ExitCode } from "./exit_code.ts";
 import { readSmallText } from "./files.ts";
@@ -24,16 +24,14 @@ import type { Session } from "./session.ts";
 /** Longest wait for the connection alone, milliseconds. */
 const CONNECT_TIMEOUT_MAX_MS = 5_000;
 
-/** An open channel and the services that `aasm` calls. */
+/** An open channel and the two services that `aasm` calls. */
 export class GatewayConnection {
   readonly admin: Client<typeof admin.AdminService>;
-  readonly alerts: Client<typeof alerts.AlertService>;
   readonly policy: Client<typeof policy.PolicyService>;
   #operator: Metadata | undefined;
 
   constructor(private readonly session: Session, private readonly channel: Channel) {
     this.admin = createClient(admin.AdminService, channel);
-    this.alerts = createClient(alerts.AlertService, channel);
     this.policy = createClient(policy.PolicyService, channel);
   }
 

@@ -14,8 +14,8 @@ import { command, constant, flag, option } from "@optique/core/primitives";
 import { VERSION } from "../../core/version.ts";
 import { action, claimant } from "./action.ts";
 import { agent } from "./agent.ts";
-import { approvals } from "./approvals.ts";
 import { alerts } from "./alerts.ts";
+import { approvals } from "./approvals.ts";
 import { audit } from "./audit.ts";
 import { policy } from "./policy.ts";
 import { topology } from "./topology.ts";
@@ -106,8 +106,7 @@ const version = command("version", object({ command: constant("version") }), {
 
 const parser = merge(
   global_flags,
-  object({ run: or(status, check, policy, agent, approvals, topology, audit, version) }),
-  object({ run: or(status, check, policy, agent, alerts, audit, version) }),
+  object({ run: or(status, check, policy, agent, approvals, alerts, topology, audit, version) }),
 );
 
 /** Everything a valid command line says. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { alerts } from "../../proto/mod.ts";
+import { alerts } from "../../proto/mod.ts";
 import type { CommandNamed } from "../arguments/parse.ts";
 import { ExitCode } from "../exit_code.ts";
 import { type GatewayConnection, withGateway } from "../gateway_connection.ts";
@@ -26,7 +26,7 @@ export async function listAlerts(
     const all: alerts.Alert[] = [];
     let pageToken = "";
     do {
-      const answer = await gateway.alerts.listAlerts({
+      const answer = await gateway.client(alerts.AlertService).listAlerts({
         state: command.status === "all" ? "" : command.status,
         severity: command.severity ?? "",
         category: command.category ?? "",
@@ -80,7 +80,8 @@ export function getAlert(
 ): Promise<ExitCode> {
   return showOne(
     session,
-    async (gateway) => await gateway.alerts.getAlert({ id }, await gateway.operator()),
+    async (gateway) =>
+      await gateway.client(alerts.AlertService).getAlert({ id }, await gateway.operator()),
   );
 }
 
@@ -92,7 +93,10 @@ export function acknowledgeAlert(
   return showOne(
     session,
     async (gateway) =>
-      await gateway.alerts.acknowledgeAlert({ id, reason }, await gateway.operator()),
+      await gateway.client(alerts.AlertService).acknowledgeAlert(
+        { id, reason },
+        await gateway.operator(),
+      ),
   );
 }
 
@@ -103,7 +107,11 @@ export function resolveAlert(
 ): Promise<ExitCode> {
   return showOne(
     session,
-    async (gateway) => await gateway.alerts.resolveAlert({ id, reason }, await gateway.operator()),
+    async (gateway) =>
+      await gateway.client(alerts.AlertService).resolveAlert(
+        { id, reason },
+        await gateway.operator(),
+      ),
   );
 }
 
@@ -113,7 +121,7 @@ export function silenceAlert(
   session: Session,
 ): Promise<ExitCode> {
   return showOne(session, async (gateway) =>
-    await gateway.alerts.silenceAlert(
+    await gateway.client(alerts.AlertService).silenceAlert(
       { id, reason, durationSeconds: seconds },
       await gateway.operator(),
     ));
@@ -126,7 +134,10 @@ export function watchAlerts(
 ): Promise<ExitCode> {
   return withGateway(session, async (gateway) => {
     const options = await gateway.operatorStream();
-    const stream = gateway.alerts.watchAlerts({ withOpen: !command.new_only }, options);
+    const stream = gateway.client(alerts.AlertService).watchAlerts(
+      { withOpen: !command.new_only },
+      options,
+    );
     try {
       for await (const { type, alert } of stream) {
         if (alert !== undefined) showEvent(type, alert, session);

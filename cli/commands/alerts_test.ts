@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { Code, GrpcError } from "../../grpc/mod.ts";
+import { Code, GrpcError, type ServiceHandlers } from "../../grpc/mod.ts";
 import { alerts } from "../../proto/mod.ts";
-import { fakeGateway } from "../testing/fake_gateway.ts";
+import { type FakeGateway, fakeGateway } from "../testing/fake_gateway.ts";
 import { NOW_MS, runCli } from "../testing/run_cli.ts";
 
 const ID = "01KE0M4A7Q0000000000000000";
@@ -22,6 +22,13 @@ const ALERT = {
   times: 21n,
 } satisfies MessageInitShape<typeof alerts.AlertSchema>;
 
+/** A gateway that serves alerts alone. */
+function alertGateway(
+  handlers: Partial<ServiceHandlers<typeof alerts.AlertService>>,
+): Promise<FakeGateway> {
+  return fakeGateway({ serve: (server) => server.addService(alerts.AlertService, handlers) });
+}
+
 const HISTORY = [{
   atUnixMs: BigInt(NOW_MS - 60_000),
   state: "open",
@@ -31,12 +38,10 @@ const HISTORY = [{
 
 Deno.test("alerts list asks for what is unresolved, page by page up to the limit", async () => {
   const asked: string[] = [];
-  await using gateway = await fakeGateway({
-    alerts: {
-      listAlerts: ({ state, severity, pageSize, pageToken }) => {
-        asked.push(`${state} ${severity} ${pageSize} ${pageToken}`);
-        return create(alerts.ListAlertsResponseSchema, { alerts: [ALERT], nextPageToken: ID });
-      },
+  await using gateway = await alertGateway({
+    listAlerts: ({ state, severity, pageSize, pageToken }) => {
+      asked.push(`${state} ${severity} ${pageSize} ${pageToken}`);
+      return create(alerts.ListAlertsResponseSchema, { alerts: [ALERT], nextPageToken: ID });
     },
   });
   const { code, out } = await runCli([
@@ -51,12 +56,10 @@ Deno.test("alerts list asks for what is unresolved, page by page up to the limit
 
 Deno.test("alerts list gives whole numbers in JSON, and --status all asks for every state", async () => {
   let state = "?";
-  await using gateway = await fakeGateway({
-    alerts: {
-      listAlerts: (request) => {
-        state = request.state;
-        return create(alerts.ListAlertsResponseSchema, { alerts: [ALERT] });
-      },
+  await using gateway = await alertGateway({
+    listAlerts: (request) => {
+      state = request.state;
+      return create(alerts.ListAlertsResponseSchema, { alerts: [ALERT] });
     },
   });
   const { out } = await runCli([
@@ -74,13 +77,11 @@ Deno.test("alerts ack, resolve and silence say whom and why, and show the histor
     asked.push(text);
     return create(alerts.AlertResponseSchema, { alert: { ...ALERT, history: HISTORY } });
   };
-  await using gateway = await fakeGateway({
-    alerts: {
-      getAlert: ({ id }) => answer(`get ${id}`),
-      acknowledgeAlert: ({ id, reason }) => answer(`ack ${id} ${reason}`),
-      resolveAlert: ({ id, reason }) => answer(`resolve ${id} ${reason}`),
-      silenceAlert: ({ id, durationSeconds }) => answer(`silence ${id} ${durationSeconds}`),
-    },
+  await using gateway = await alertGateway({
+    getAlert: ({ id }) => answer(`get ${id}`),
+    acknowledgeAlert: ({ id, reason }) => answer(`ack ${id} ${reason}`),
+    resolveAlert: ({ id, reason }) => answer(`resolve ${id} ${reason}`),
+    silenceAlert: ({ id, durationSeconds }) => answer(`silence ${id} ${durationSeconds}`),
   });
   for (
     const words of [
@@ -103,16 +104,14 @@ Deno.test("alerts ack, resolve and silence say whom and why, and show the histor
 });
 
 Deno.test("alerts watch shows each event on a line of its own", async () => {
-  await using gateway = await fakeGateway({
-    alerts: {
-      watchAlerts: async function* ({ withOpen }) {
-        assert.equal(withOpen, true);
-        yield create(alerts.AlertEventSchema, { type: "alert.fire", alert: ALERT });
-        yield create(alerts.AlertEventSchema, {
-          type: "alert.resolve",
-          alert: { ...ALERT, message: "two\nlines \u001b[31m" },
-        });
-      },
+  await using gateway = await alertGateway({
+    watchAlerts: async function* ({ withOpen }) {
+      assert.equal(withOpen, true);
+      yield create(alerts.AlertEventSchema, { type: "alert.fire", alert: ALERT });
+      yield create(alerts.AlertEventSchema, {
+        type: "alert.resolve",
+        alert: { ...ALERT, message: "two\nlines \u001b[31m" },
+      });
     },
   });
   const { code, out } = await runCli([...gateway.flags, "alerts", "watch"]);
@@ -127,21 +126,19 @@ Deno.test("alerts watch shows each event on a line of its own", async () => {
 });
 
 Deno.test("alerts baseline tells what is usual, and what is not known yet", async () => {
-  await using gateway = await fakeGateway({
-    alerts: {
-      getBaseline: ({ agent }) =>
-        create(alerts.GetBaselineResponseSchema, {
-          agentKey: agent,
-          known: agent !== "new",
-          warm: true,
-          actions: 900n,
-          watchedHours: 40n,
-          actionsPer5Minutes: 12,
-          refusedShare: 0.021,
-          tools: 4,
-          activeHours: Array.from({ length: 24 }, (_, hour) => hour === 9 ? 0.95 : 0),
-        }),
-    },
+  await using gateway = await alertGateway({
+    getBaseline: ({ agent }) =>
+      create(alerts.GetBaselineResponseSchema, {
+        agentKey: agent,
+        known: agent !== "new",
+        warm: true,
+        actions: 900n,
+        watchedHours: 40n,
+        actionsPer5Minutes: 12,
+        refusedShare: 0.021,
+        tools: 4,
+        activeHours: Array.from({ length: 24 }, (_, hour) => hour === 9 ? 0.95 : 0),
+      }),
   });
   const { out } = await runCli([...gateway.flags, "alerts", "baseline", "a1"]);
   assert.match(out, /actions in 5 minutes +at most 12\n/);
@@ -153,16 +150,14 @@ Deno.test("alerts baseline tells what is usual, and what is not known yet", asyn
 });
 
 Deno.test("alerts detectors shows what happens and which policy says so", async () => {
-  await using gateway = await fakeGateway({
-    alerts: {
-      listDetectors: () =>
-        create(alerts.ListDetectorsResponseSchema, {
-          detectors: [
-            { name: "off_hours", response: "alert", notices: "work at night" },
-            { name: "loop_runaway", response: "throttle", statedBy: "p.yaml:3", notices: "loops" },
-          ],
-        }),
-    },
+  await using gateway = await alertGateway({
+    listDetectors: () =>
+      create(alerts.ListDetectorsResponseSchema, {
+        detectors: [
+          { name: "off_hours", response: "alert", notices: "work at night" },
+          { name: "loop_runaway", response: "throttle", statedBy: "p.yaml:3", notices: "loops" },
+        ],
+      }),
   });
   const { out } = await runCli([...gateway.flags, "alerts", "detectors"]);
   assert.match(out, /off_hours +alert +default +work at night/);
@@ -170,11 +165,9 @@ Deno.test("alerts detectors shows what happens and which policy says so", async 
 });
 
 Deno.test("an alert nobody knows, a silence too long and a missing duration are refused", async () => {
-  await using gateway = await fakeGateway({
-    alerts: {
-      getAlert: () => {
-        throw new GrpcError("id: no alert `x`", Code.NOT_FOUND);
-      },
+  await using gateway = await alertGateway({
+    getAlert: () => {
+      throw new GrpcError("id: no alert `x`", Code.NOT_FOUND);
     },
   });
   const unknown = await runCli([...gateway.flags, "alerts", "get", "x"]);

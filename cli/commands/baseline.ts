@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { alerts } from "../../proto/mod.ts";
+import { alerts } from "../../proto/mod.ts";
 import type { CommandNamed } from "../arguments/parse.ts";
 import { ExitCode } from "../exit_code.ts";
 import { withGateway } from "../gateway_connection.ts";
@@ -19,7 +19,8 @@ export async function listDetectors(
 ): Promise<ExitCode> {
   const { detectors } = await withGateway(
     session,
-    async (gateway) => await gateway.alerts.listDetectors({ agent }, await gateway.operator()),
+    async (gateway) =>
+      await gateway.client(alerts.AlertService).listDetectors({ agent }, await gateway.operator()),
   );
   writeReport(
     {
@@ -58,7 +59,8 @@ export async function showBaseline(
 ): Promise<ExitCode> {
   const baseline = await withGateway(
     session,
-    async (gateway) => await gateway.alerts.getBaseline({ agent }, await gateway.operator()),
+    async (gateway) =>
+      await gateway.client(alerts.AlertService).getBaseline({ agent }, await gateway.operator()),
   );
   writeReport(
     {
@@ -79,7 +81,10 @@ export async function resetBaseline(
   const { agentKey } = await withGateway(
     session,
     async (gateway) =>
-      await gateway.alerts.resetBaseline({ agent, reason }, await gateway.operator()),
+      await gateway.client(alerts.AlertService).resetBaseline(
+        { agent, reason },
+        await gateway.operator(),
+      ),
   );
   writeReport(
     {

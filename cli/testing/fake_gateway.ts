@@ -3,22 +3,14 @@
  *
  * @module
  */
-import {
-  type CallContext,
-  Code,
-  GrpcError,
-  GrpcServer,
-  type ServiceHandlers,
-} from "../../grpc/mod.ts";
-import { admin, alerts, policy } from "../../proto/mod.ts";
+import { Code, GrpcError, GrpcServer, type ServiceHandlers } from "../../grpc/mod.ts";
+import { admin, policy } from "../../proto/mod.ts";
 
 /** The only token it accepts. */
 export const TOKEN = "aasm_op_test";
 
 /** Handlers of the admin service. */
 export type AdminHandlers = Partial<ServiceHandlers<typeof admin.AdminService>>;
-/** Handlers of the alert service. */
-export type AlertHandlers = Partial<ServiceHandlers<typeof alerts.AlertService>>;
 /** Handlers of the policy service. */
 export type PolicyHandlers = Partial<ServiceHandlers<typeof policy.PolicyService>>;
 
@@ -37,18 +29,15 @@ export async function fakeGateway(
     readonly policy?: PolicyHandlers;
     /** Adds what else it serves. */
     readonly serve?: (server: GrpcServer) => void;
-    readonly alerts?: AlertHandlers;
   },
 ): Promise<FakeGateway> {
   const server = new GrpcServer();
-  const for_operators = {
-    interceptors: [(context: CallContext) => {
+  server.addService(admin.AdminService, handlers.admin ?? {}, {
+    interceptors: [(context) => {
       if (context.metadata.get("authorization") === `Bearer ${TOKEN}`) return;
       throw new GrpcError("operator token is invalid", Code.UNAUTHENTICATED);
     }],
-  };
-  server.addService(admin.AdminService, handlers.admin ?? {}, for_operators);
-  server.addService(alerts.AlertService, handlers.alerts ?? {}, for_operators);
+  });
   server.addService(policy.PolicyService, handlers.policy ?? {});
   handlers.serve?.(server);
   const listener = await server.listen({ transport: "tcp", hostname: "127.0.0.1", port: 0 });

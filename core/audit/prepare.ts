@@ -5,6 +5,7 @@
  */
 import { LIMITS } from "../limits.ts";
 import { AuditEntryError, type CredentialFinding, type EntryDraft } from "./entry.ts";
+import { redactPayload, redactText } from "./credentials.ts";
 import { OMITTED_KEY, parseJson, PAYLOAD_OMITTED, sanitizePayload } from "./sanitize.ts";
 
 const FINDINGS_MAX = 64;
@@ -17,10 +18,13 @@ export interface PrepareOptions {
   readonly store_redacted_payload: boolean;
 }
 
-/** A draft fit for the log, and how many members cleaning removed. */
+/** A draft fit for the log, and what cleaning took out of it. */
 export interface PreparedDraft {
   readonly draft: EntryDraft;
+  /** Members that may never be stored. */
   readonly removed: number;
+  /** Credentials that were in it in clear. */
+  readonly redacted: number;
 }
 
 /**
@@ -28,16 +32,18 @@ export interface PreparedDraft {
  * {@linkcode OMITTED_KEY}: a large request is recorded with less detail, never unrecorded.
  */
 export function prepareDraft(draft: EntryDraft, options: PrepareOptions): PreparedDraft {
-  const { payload, removed } = sanitizePayload(draft.payload);
+  const taken = { removed: 0, redacted: 0 };
+  const payload = cleanPayload(draft.payload, taken);
   const prepared: EntryDraft = { ...draft, payload };
   const omitted: string[] = [];
-  let taken = removed;
+  for (const field of TEXT_FIELDS) {
+    const text = prepared[field];
+    if (text !== undefined && text !== "") prepared[field] = cleanText(text, taken);
+  }
   if (prepared.redacted_payload !== undefined) {
     if (options.store_redacted_payload) {
-      const clean = sanitizePayload(prepared.redacted_payload);
-      taken += clean.removed;
-      prepared.redacted_payload = clean.payload;
-      if (utf8Length(clean.payload) > REDACTED_BYTES_MAX) {
+      prepared.redacted_payload = cleanPayload(prepared.redacted_payload, taken);
+      if (utf8Length(prepared.redacted_payload) > REDACTED_BYTES_MAX) {
         delete prepared.redacted_payload;
         omitted.push("redacted_payload");
       }
@@ -49,7 +55,48 @@ export function prepareDraft(draft: EntryDraft, options: PrepareOptions): Prepar
     prepared.credential_findings = findings.slice(0, FINDINGS_MAX).map(safeFinding);
   }
   prepared.payload = boundPayload(payload, LIMITS.audit_payload_bytes, omitted);
-  return { draft: prepared, removed: taken };
+  return { draft: prepared, ...taken };
+}
+
+/** Texts beside the payload that come from outside. */
+const TEXT_FIELDS = ["team_id", "org_id", "delegation_reason", "spawned_by_tool"] as const;
+/** Stands for a text of which nothing could be kept. */
+const TEXT_OMITTED = "[omitted]";
+
+interface Taken {
+  removed: number;
+  redacted: number;
+}
+
+function cleanPayload(payload: string, taken: Taken): string {
+  const clean = sanitizePayload(payload);
+  const { text, found } = redactPayload(clean.payload);
+  taken.removed += clean.removed;
+  taken.redacted += found;
+  return text;
+}
+
+/** Clean texts beside a payload that come again and again; at the bound all are forgotten. */
+const REMEMBERED_MAX = 1_024;
+const known_clean = new Set<string>();
+
+function cleanText(text: string, taken: Taken): string {
+  if (known_clean.has(text)) return text;
+  const before = taken.removed + taken.redacted;
+  const clean = cleanedText(text, taken);
+  if (taken.removed + taken.redacted > before) return clean;
+  if (known_clean.size >= REMEMBERED_MAX) known_clean.clear();
+  known_clean.add(text);
+  return clean;
+}
+
+function cleanedText(text: string, taken: Taken): string {
+  const clean = sanitizePayload(text);
+  taken.removed += clean.removed;
+  if (clean.payload === PAYLOAD_OMITTED) return TEXT_OMITTED;
+  const redacted = redactText(clean.payload);
+  taken.redacted += redacted.found;
+  return redacted.text;
 }
 
 /** Bytes of a stored redacted payload; a longer one is left out and named. */

@@ -2,58 +2,26 @@
  * What may never be stored is taken out before the write, wherever it hides
  * (contract `policy-and-gateway` §10.3, §13.4 #51).
  *
+ * Covered: members of JSON at any depth, of JSON inside its texts up to {@linkcode
+ * NESTED_TEXT_DEPTH_MAX} times, of base64 and percent-encoded JSON, members that a duplicate key
+ * hides, parameters of a URL's query. Not covered: names in other notations (YAML, XML, CSV, lists
+ * of name and value), compressed or encrypted text, other encodings of bytes (hex, base32), and
+ * banned content under a name that is not banned.
+ *
  * @module
  */
-/** Keys whose values never reach the log, compared without case, at any depth. */
-export const BANNED_KEYS: ReadonlySet<string> = new Set([
-  "prompt",
-  "completion",
-  "llm_input",
-  "llm_output",
-  "tool_payload",
-  "tool_response",
-  "tool_args",
-  "tool_result",
-  "packet_body",
-  "packet_payload",
-  "heartbeat_seq",
-]);
-
-/** Top-level keys of a raw event that become a row; all others are dropped and counted. */
-export const EVENT_KEYS: ReadonlySet<string> = new Set([
-  "event_id",
-  "ts",
-  "timestamp",
-  "agent_id",
-  "team_id",
-  "org_id",
-  "session_id",
-  "kind",
-  "event_type",
-  "action",
-  "decision",
-  "dry_run",
-  "shadow_decision",
-  "matched_rule_id",
-  "policy_version",
-  "payload",
-]);
+import { BASE64_JSON, isBannedKey, mayHoldBanned, namesBannedMember } from "./never_store.ts";
 
 /** Key under which a payload names what was left out of it. */
 export const OMITTED_KEY = "audit_omitted";
 /** Payload of which nothing could be kept. */
 export const PAYLOAD_OMITTED = JSON.stringify({ [OMITTED_KEY]: ["payload"] });
+/** Objects and arrays inside each other that are looked through; what is deeper is left out. */
 const DEPTH_MAX = 64;
+/** Texts that are JSON inside a text that is JSON; what is deeper and suspect is left out. */
 const NESTED_TEXT_DEPTH_MAX = 8;
 /** A payload longer than this is replaced unread. */
 const PAYLOAD_CHARS_MAX = 1_048_576;
-
-// A text without any of these cannot hold a banned key: no such word, no escape that could spell
-// one, no letter outside ASCII that folds into one.
-const SUSPECT =
-  // deno-lint-ignore no-control-regex -- the class is "outside ASCII"
-  /prompt|completion|llm_|tool_(?:p|r|args)|packet_|heartbeat_seq|\\u|[^\x00-\x7f]/i;
-const BANNED_MEMBER = new RegExp(`["'\\\\](?:${[...BANNED_KEYS].join("|")})["'\\\\]+\\s*:`, "i");
 
 /** A payload with nothing in it that may not be stored. */
 export interface SanitizedPayload {
@@ -76,7 +44,7 @@ export function sanitizePayload(payload: string): SanitizedPayload {
   if (payload.length > PAYLOAD_CHARS_MAX) {
     return { payload: PAYLOAD_OMITTED, removed: 1 };
   }
-  if (!SUSPECT.test(payload)) return { payload, removed: 0 };
+  if (!mayHoldBanned(payload)) return { payload, removed: 0 };
   const tally: Tally = { removed: 0 };
   const cleaned = sanitizeText(payload, tally, 0);
   if (tally.removed === 0) return { payload, removed: 0 };
@@ -86,22 +54,44 @@ export function sanitizePayload(payload: string): SanitizedPayload {
   };
 }
 
+/** One member's value after cleaning, and how many members went; no value when all of it did. */
+export function sanitizeMember(
+  value: unknown,
+): { readonly value?: unknown; readonly removed: number } {
+  const tally: Tally = { removed: 0 };
+  const clean = sanitizeValue(value, tally, 0, 0);
+  return clean === DROPPED ? tally : { value: clean, removed: tally.removed };
+}
+
 /** A text after cleaning; `undefined` when it must be left out. */
 function sanitizeText(text: string, tally: Tally, nesting: number): string | undefined {
-  if (!SUSPECT.test(text)) return text;
+  if (!mayHoldBanned(text)) return text;
   const parsed = /^\s*[[{"]/.test(text) ? parseJson(text) : undefined;
-  if (parsed === undefined) {
-    if (!BANNED_MEMBER.test(text)) return text;
-    tally.removed++;
-    return undefined;
-  }
-  if (nesting >= NESTED_TEXT_DEPTH_MAX) {
-    tally.removed++;
-    return undefined;
-  }
+  if (parsed === undefined) return sanitizeOther(text, tally, nesting);
+  if (nesting >= NESTED_TEXT_DEPTH_MAX) return leaveOut(tally);
   const before = tally.removed;
   const value = sanitizeValue(parsed.value, tally, 0, nesting);
+  if (value === DROPPED) return undefined;
+  // Of two members with one name the parser gives the last; the first one is still in the text.
+  if (tally.removed === before && hidesMembers(text, parsed.value)) tally.removed++;
   return tally.removed === before ? text : JSON.stringify(value);
+}
+
+/** A text that is no JSON: broken or encoded JSON, a URL, words around one of them. */
+function sanitizeOther(text: string, tally: Tally, nesting: number): string | undefined {
+  if (namesBannedMember(text)) return leaveOut(tally);
+  if (nesting >= NESTED_TEXT_DEPTH_MAX) return mayBeEncoded(text) ? leaveOut(tally) : text;
+  const before = tally.removed;
+  for (const decoded of decodings(text)) {
+    sanitizeText(decoded, tally, nesting + 1);
+    if (tally.removed > before) return undefined;
+  }
+  return text;
+}
+
+function leaveOut(tally: Tally): undefined {
+  tally.removed++;
+  return undefined;
 }
 
 const DROPPED = Symbol("dropped");
@@ -126,16 +116,69 @@ function sanitizeValue(value: unknown, tally: Tally, depth: number, nesting: num
       tally.removed++;
       continue;
     }
+    // A name may itself be a text that holds what may not be stored.
+    const name = sanitizeText(key, tally, nesting + 1);
     const clean = sanitizeValue(member, tally, depth + 1, nesting);
-    if (clean !== DROPPED) kept.push([key, clean]);
+    if (clean !== DROPPED && name !== undefined) kept.push([name, clean]);
   }
   return Object.fromEntries(kept);
 }
 
-/** Whether a member name may not be stored. */
-export function isBannedKey(key: string): boolean {
-  return BANNED_KEYS.has(key.normalize("NFKC").trim().toLowerCase());
+/** Whether a JSON text has more members than came out of it. */
+function hidesMembers(text: string, value: unknown): boolean {
+  let colons = 0;
+  for (let at = 0, quoted = false; at < text.length; at++) {
+    const character = text.charCodeAt(at);
+    if (quoted && character === BACKSLASH) at++;
+    else if (character === QUOTE) quoted = !quoted;
+    else if (character === COLON && !quoted) colons++;
+  }
+  return colons !== membersOf(value);
 }
+
+const QUOTE = 0x22;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+
+function membersOf(value: unknown): number {
+  if (typeof value !== "object" || value === null || isRawNumber(value)) return 0;
+  const members = Object.values(value);
+  const own = Array.isArray(value) ? 0 : members.length;
+  return members.reduce<number>((sum, member) => sum + membersOf(member), own);
+}
+
+const ALL_BASE64_JSON = new RegExp(BASE64_JSON, "g");
+const PERCENT = /%[0-9a-f]{2}/i;
+/** Encoded pieces of one text that are looked into; a text with more is left out. */
+const ENCODED_PIECES_MAX = 16;
+
+function mayBeEncoded(text: string): boolean {
+  return PERCENT.test(text) || BASE64_JSON.test(text);
+}
+
+/** What a text says without its percent escapes, and what pieces of base64 in it say. */
+function* decodings(text: string): Generator<string> {
+  if (PERCENT.test(text)) {
+    const plain = text.replaceAll(/(?:%[0-9a-f]{2})+/gi, (run) => {
+      try {
+        return decodeURIComponent(run);
+      } catch {
+        return "";
+      }
+    });
+    yield plain;
+  }
+  let pieces = 0;
+  for (const [piece] of text.matchAll(ALL_BASE64_JSON)) {
+    if (++pieces > ENCODED_PIECES_MAX) return yield UNREADABLE;
+    const plain = piece.replaceAll("-", "+").replaceAll("_", "/");
+    const whole = plain.length % 4 === 1 ? plain.slice(0, -1) : plain;
+    yield new TextDecoder().decode(Uint8Array.fromBase64(whole));
+  }
+}
+
+/** Stands for what nobody looked into: it names a banned member, so its text is left out. */
+const UNREADABLE = '"prompt":';
 
 interface RawJson {
   rawJSON(text: string): unknown;
@@ -160,48 +203,4 @@ export function parseJson(text: string): { readonly value: unknown } | undefined
 function keepDigits(_key: string, value: unknown, context?: { source?: string }): unknown {
   if (typeof value !== "number" || context?.source === undefined) return value;
   return String(value) === context.source ? value : raw_json.rawJSON(context.source);
-}
-
-/** What a raw event becomes. */
-export type SanitizedEvent =
-  | {
-    readonly kind: "row";
-    readonly event: Readonly<Record<string, unknown>>;
-    /** Top-level keys dropped because they are not in {@linkcode EVENT_KEYS}. */
-    readonly dropped_keys: number;
-    /** Banned members removed, at every depth. */
-    readonly removed_keys: number;
-  }
-  | { readonly kind: "last_seen"; readonly agent_id: string | undefined }
-  | { readonly kind: "refused"; readonly reason: string };
-
-/** Cleans one raw event from outside (§10.3): a heartbeat is a sign of life, not a row. */
-export function sanitizeEvent(raw: unknown): SanitizedEvent {
-  if (typeof raw !== "object" || raw === null || Array.isArray(raw)) {
-    return { kind: "refused", reason: "event is not an object" };
-  }
-  const members = new Map(Object.entries(raw));
-  if (members.get("kind") === "heartbeat") {
-    const agent_id = members.get("agent_id");
-    return { kind: "last_seen", agent_id: typeof agent_id === "string" ? agent_id : undefined };
-  }
-  const tally: Tally = { removed: 0 };
-  let dropped_keys = 0;
-  const kept: [string, unknown][] = [];
-  for (const [key, value] of members) {
-    if (isBannedKey(key)) {
-      tally.removed++;
-    } else if (!EVENT_KEYS.has(key)) {
-      dropped_keys++;
-    } else {
-      const clean = sanitizeValue(value, tally, 0, 0);
-      if (clean !== DROPPED) kept.push([key, clean]);
-    }
-  }
-  return {
-    kind: "row",
-    event: Object.fromEntries(kept),
-    dropped_keys,
-    removed_keys: tally.removed,
-  };
 }

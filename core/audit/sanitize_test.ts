@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { BANNED_KEYS, OMITTED_KEY, sanitizeEvent, sanitizePayload } from "./sanitize.ts";
+import { BANNED_KEYS, isBannedKey, mayHoldBanned } from "./never_store.ts";
+import { OMITTED_KEY, sanitizePayload } from "./sanitize.ts";
+import { sanitizeEvent } from "./sanitize_event.ts";
 
 const SECRET = "the-secret-words";
 
@@ -98,4 +100,37 @@ Deno.test("a clean payload stays the same string, and cleaning changes no other 
     sanitizePayload(dirty).payload,
     '{"n":12345678901234567890.10,"e":1e3,"__proto__":{"a":1}}',
   );
+});
+
+Deno.test("every banned key is suspect in every spelling that is taken for one", () => {
+  for (const key of BANNED_KEYS) {
+    for (const separator of ["_", "-", " ", ".", "", "__", "_ "]) {
+      const spelled = key.replaceAll("_", separator);
+      for (const form of [spelled, spelled.toUpperCase()]) {
+        assert.ok(mayHoldBanned(form) && isBannedKey(form), form);
+        assert.equal(sanitizePayload(JSON.stringify({ [form]: SECRET })).payload, "{}");
+      }
+    }
+  }
+});
+
+Deno.test("a member that a later one of the same name hides is gone, too", () => {
+  const { payload, removed } = sanitizePayload(
+    `{"a":{"prompt":"${SECRET}"},"a":12345678901234567890}`,
+  );
+  assert.deepEqual([payload, removed], ['{"a":12345678901234567890}', 1]);
+});
+
+Deno.test("encoded JSON is looked into; what it hides is left out whole", () => {
+  const json = JSON.stringify({ ok: 1, tool_args: SECRET });
+  const base64 = new TextEncoder().encode(json).toBase64();
+  for (const text of [base64, `token ${base64}, again`, encodeURIComponent(json)]) {
+    assert.equal(sanitizePayload(JSON.stringify({ text, x: 1 })).payload, '{"x":1}', text);
+  }
+  const harmless = new TextEncoder().encode(JSON.stringify({ alg: "EdDSA", typ: "JWT" }))
+    .toBase64();
+  const kept = JSON.stringify({ harmless, url: "https://example.com/%7Bx%7D?q=%22y%22" });
+  assert.equal(sanitizePayload(kept).payload, kept);
+  const query = JSON.stringify({ url: `https://example.com/?a=1&prompt=${SECRET}`, x: 1 });
+  assert.equal(sanitizePayload(query).payload, '{"x":1}');
 });

@@ -11,6 +11,7 @@ export { redact } from "./redact.ts";
 export {
   createScanner,
   DEFAULT_SCANNER,
+  scanCertain,
   type ScannerOptions,
   UnknownLocalePackError,
 } from "./scanner.ts";

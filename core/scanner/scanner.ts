@@ -75,6 +75,27 @@ export function createScanner(options: ScannerOptions): Scanner {
 export const DEFAULT_SCANNER: Scanner = createScanner({ patterns: [], locale_packs: [] });
 
 /**
+ * Only forms that nothing but a credential has, disguised or not: no entropy, no numbers, no
+ * addresses. For texts in which those are ordinary, such as a line of the audit log.
+ */
+export function scanCertain(text: string): CredentialFinding[] {
+  const utf8 = encodeText(text);
+  try {
+    const escapes = mayBeEscaped(text, utf8.ascii);
+    if (!escapes && (sweep(utf8) & HAS_PREFIX) === 0) return [];
+    const spans = new Spans();
+    for (const { kind, offset, end } of findLiterals(utf8, spans)) spans.add(kind, offset, end);
+    const decoded = escapes ? decodeText(utf8) : undefined;
+    if (decoded !== undefined) findDisguised(decoded, spans);
+    return spans.findings().filter(({ kind }) =>
+      kind !== "CreditCardLuhn" && kind !== "SsnPattern"
+    );
+  } finally {
+    forgetText(utf8);
+  }
+}
+
+/**
  * Which passes a text needs; the entropy pass always runs.
  *
  * @private For tests, like {@linkcode runPasses}.

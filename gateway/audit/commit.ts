@@ -132,6 +132,7 @@ export class GroupCommit {
   #truncate_first = false;
   #probe_after_ms = 0;
   #removed_members = 0;
+  #redacted_credentials = 0;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
@@ -157,6 +158,11 @@ export class GroupCommit {
   /** Members that cleaning removed from payloads so far. */
   get removed_members(): number {
     return this.#removed_members;
+  }
+
+  /** Credentials that were about to be written in clear so far. */
+  get redacted_credentials(): number {
+    return this.#redacted_credentials;
   }
 
   /**
@@ -205,6 +211,7 @@ export class GroupCommit {
   #enqueue(draft: EntryDraft, resolve: Waiter["resolve"], reject: Waiter["reject"]): void {
     const prepared = prepareDraft(checkDraft(draft), this.#options.prepare);
     this.#removed_members += prepared.removed;
+    this.#redacted_credentials += prepared.redacted;
     const batch = this.#next;
     let sealed = seal(prepared.draft, this.#head);
     let line_bytes = batch.write(sealed.line);

@@ -284,6 +284,7 @@ export class AuditLog {
         : { checkpoint: { size: published.size, time_ms: published.time_ms } }),
       pending: this.#commit.pending,
       removed_members: this.#commit.removed_members,
+      redacted_credentials: this.#commit.redacted_credentials,
     };
   }
 

@@ -68,4 +68,6 @@ export interface AuditLogStatus {
   readonly pending: number;
   /** Members that cleaning removed from payloads since the start. */
   readonly removed_members: number;
+  /** Credentials that were about to be written in clear since the start. */
+  readonly redacted_credentials: number;
 }

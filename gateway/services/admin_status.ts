@@ -55,6 +55,8 @@ export function statusMessage(on: AdminDependencies): GetStatusResponse {
     components: components(on),
     counters: {
       ...unnamed(counted, "decisions."),
+      "audit.removed_members": BigInt(log.removed_members),
+      "audit.redacted_credentials": BigInt(log.redacted_credentials),
       ...transportCounters(on.transport()),
       ...workerCounters(on.workers()),
     },

@@ -19,6 +19,7 @@ import { QUEUE_LIMITS } from "../gateway/approvals/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
 import { FACTS_LIMITS } from "../gateway/facts/limits.ts";
+import { LEDGER_ROOM_LIMITS } from "../gateway/ledger/limits.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
 import { ENROLMENT_LIMITS } from "../gateway/registry/enrolments.ts";
 import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
@@ -52,6 +53,7 @@ const TABLES: readonly Table[] = [
   { title: "Recording of decision facts", source: "gateway/facts/limits.ts", values: FACTS_LIMITS },
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
   { title: "Ledger", source: "core/ledger/limits.ts", values: LEDGER_LIMITS },
+  { title: "Ledger room", source: "gateway/ledger/limits.ts", values: LEDGER_ROOM_LIMITS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },
   { title: "Enrolments", source: "gateway/registry/enrolments.ts", values: ENROLMENT_LIMITS },
   { title: "Operator control", source: "gateway/operations/limits.ts", values: OPERATION_LIMITS },

@@ -75,6 +75,8 @@ export interface GatewayConfig {
   readonly facts?: FactsConfig;
   /** End when standard input ends: set by the launcher, so that no gateway outlives it. */
   readonly stop_on_stdin_end: boolean;
+  /** Prices of models; absent: the built-in table. */
+  readonly pricing?: string;
 }
 
 /** Where the master keys of secrets come from. */
@@ -119,6 +121,7 @@ usage: deno task gateway [flags]
   --tls-cert FILE --tls-key FILE
                              serve --listen with TLS
   --tls-client-ca FILE       require client certificates signed by this authority (mutual TLS)
+  --pricing FILE             prices of models, JSON, over the built-in table (default: built-in alone)
   --state-dir DIR            registry, keys, operator token (default ${DEFAULT_STATE_DIR})
   --audit-dir DIR            audit log (default STATE_DIR/audit)
   --tenancy open|tenanted    tenanted: registration needs a team (default open)
@@ -163,6 +166,7 @@ const VALUE_FLAGS = new Set([
   "tls-cert",
   "tls-key",
   "tls-client-ca",
+  "pricing",
   "state-dir",
   "audit-dir",
   "secrets-key-file",
@@ -187,6 +191,7 @@ const PATH_FLAGS = new Set([
   "tls-cert",
   "tls-key",
   "tls-client-ca",
+  "pricing",
   "state-dir",
   "audit-dir",
   "facts-key-file",
@@ -285,6 +290,7 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
     grace_ms: integerIn(flags, "grace-ms", 0, 600_000, 10_000),
     ...factsFrom(flags),
     stop_on_stdin_end: flags.has("stop-on-stdin-end"),
+    ...pricingFrom(flags.get("pricing")),
   };
 }
 
@@ -348,6 +354,10 @@ function factsFrom(flags: ReadonlyMap<string, string>): { readonly facts?: Facts
   }
   const retention_ms = Number(days) * DAY_MS;
   return { facts: { retention_ms, ...(key_file === undefined ? {} : { key_file }) } };
+}
+
+function pricingFrom(path: string | undefined): { readonly pricing?: string } {
+  return path === undefined ? {} : { pricing: path };
 }
 
 function policyFrom(flags: ReadonlyMap<string, string>): PolicySource {

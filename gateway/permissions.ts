@@ -63,6 +63,7 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
   // The runtime asks for a worker's sources when it starts.
   for (const folder of THREAD_SOURCES) read.add(folder);
   if (config.transport_workers > 0) { for (const folder of TRANSPORT_SOURCES) read.add(folder); }
+  if (config.pricing !== undefined) read.add(resolve(cwd, config.pricing));
   if (config.approval_routing !== undefined) read.add(resolve(cwd, config.approval_routing));
   if (config.policy.kind === "path") {
     const path = resolve(cwd, config.policy.path);

@@ -177,6 +177,7 @@ async function serve(assembled: Assembled): Promise<Gateway> {
     control_streams,
     enrolments: state.enrolments,
     require_enrolment: config.require_enrolment,
+    withinBudget: (agent) => rooms.withinBudget(agent),
   });
   server.addService(
     PolicyService,

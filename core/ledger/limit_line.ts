@@ -10,7 +10,7 @@ import type { Located, Position } from "../policy/position.ts";
 import type { Account, Level } from "./account.ts";
 import { EMPTY } from "./account.ts";
 import type { Dimension } from "./amount.ts";
-import { dayOf } from "./calendar.ts";
+import { dayOf, monthSpan } from "./calendar.ts";
 import type { OwnerKind } from "./owner.ts";
 
 /** How long spend counts against a limit. */
@@ -176,5 +176,24 @@ export function windowInstance(
       return dayOf(window.zone, now_ms).month;
     case "short":
       return String(account?.windows.get(window.window_ms)?.anchor_ms ?? 0);
+  }
+}
+
+/** First moment after the running window; `undefined` while a short one has not begun. */
+export function windowEnd(
+  account: Account | undefined,
+  window: WindowSpec,
+  now_ms: number,
+): number | undefined {
+  switch (window.kind) {
+    case "daily":
+    case "rolling":
+      return dayOf(window.zone, now_ms).end_ms;
+    case "monthly":
+      return monthSpan(window.zone, now_ms).end_ms;
+    case "short": {
+      const anchor_ms = account?.windows.get(window.window_ms)?.anchor_ms;
+      return anchor_ms === undefined ? undefined : anchor_ms + window.window_ms;
+    }
   }
 }

@@ -14,13 +14,13 @@ export const LEDGER_LIMITS = {
   /** How long a settling caller may hold a reservation; then it is charged in full. */
   reservation_ms: 600_000,
   /** Reservations open at once. One more: the call is denied, `budget ledger unavailable`. */
-  open_reservations: 100_000,
+  open_reservations: 10_000,
   /** Closed reservations remembered, to answer a repeated settlement; older ones are unknown. */
   closed_reservations: 32_768,
   /** Agents that never registered with an account of their own; all further ones share one. */
   stranger_accounts: 10_000,
   /** Accounts in memory (agents, subtrees, teams, organisations). One more: the call is denied. */
-  accounts: 1_000_000,
+  accounts: 85_000,
   /** Days kept of one account and time zone; older ones are only in the lifetime totals. */
   day_buckets: 100,
   /** Months kept of one account and time zone; older ones are only in the lifetime totals. */

@@ -104,3 +104,17 @@ export function crowded(owners: Owners): Owners {
 function named(id: string | undefined): id is string {
   return id !== undefined && id !== "";
 }
+
+/** Organisation and team in the key of their account; `undefined` for any other key. */
+export function tenantOfOwner(
+  owner: string,
+): { readonly org_id: string; readonly team_id: string } | undefined {
+  const match = /^(?:team:([^/]*)\/([^/]+)|org:([^/]+))$/.exec(owner);
+  if (match === null) return undefined;
+  const [, org = "", team = "", alone] = match;
+  try {
+    return { org_id: decodeURIComponent(alone ?? org), team_id: decodeURIComponent(team) };
+  } catch {
+    return undefined;
+  }
+}

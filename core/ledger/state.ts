@@ -74,6 +74,8 @@ export class LedgerState {
   readonly accounts = new Map<string, Account>();
   readonly open = new Map<string, OpenReservation>();
   readonly closed = new Map<string, ClosedReservation>();
+  /** Owners whose accounts changed since whoever keeps them cleared this set. */
+  readonly touched = new Set<string>();
   readonly zones: string[] = [UTC];
   readonly windows: number[] = [];
   /** Latest moment ever recorded: the clock that short windows run on never goes back. */
@@ -160,6 +162,7 @@ export class LedgerState {
       case "latch": {
         const { owner, limit, window, threshold_pct } = transaction;
         this.accounts.get(owner)?.latches.set(limit, { window, threshold_pct });
+        this.touched.add(owner);
         return;
       }
     }
@@ -197,6 +200,7 @@ export class LedgerState {
     for (const posting of postingsOf(movement)) this.#accountOf(posting.owner).post(posting);
     for (const owner of movement.owners) {
       const account = this.#accountOf(owner);
+      this.touched.add(owner);
       for (const [at, effect] of movement.effects.entries()) {
         if (isZero(effect.reserved) && isZero(effect.spent)) continue;
         for (const zone of this.zones) account.countDay(zone, effect);
@@ -213,6 +217,11 @@ export class LedgerState {
     let account = this.accounts.get(owner);
     if (account === undefined) this.accounts.set(owner, account = new Account(owner));
     return account;
+  }
+
+  /** Remembers how a reservation ended, as when a journal is read that was already counted. */
+  recollect(call: ReservedCall, ending: Ending, actual: Amount): void {
+    this.#remember(call, ending, actual, call.at_ms);
   }
 
   #remember(call: ReservedCall, ending: Ending, actual: Amount, steady_ms: number): void {
@@ -233,6 +242,7 @@ export class LedgerState {
     if (this.zones.includes(zone)) return;
     this.zones.push(zone);
     for (const account of this.accounts.values()) {
+      this.touched.add(account.owner);
       for (const [date, level] of account.days.get(UTC)?.levels ?? []) {
         const start_ms = Date.parse(`${date}T00:00:00Z`);
         const last_ms = Math.max(start_ms, Math.min(start_ms + DAY_MS - 1, at_ms));

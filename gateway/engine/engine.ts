@@ -172,7 +172,8 @@ export class DecisionEngine {
   }
 
   #price(look: Look): number {
-    return this.#parts.ledger?.price(look.asked.action) ?? 0;
+    const { ledger } = this.#parts;
+    return ledger?.price(look.asked.action, cascadeOf(look)?.budgets) ?? 0;
   }
 
   #reservation(
@@ -180,7 +181,8 @@ export class DecisionEngine {
     terms: CallTerms,
   ): Parameters<NonNullable<EngineParts["ledger"]>["reserve"]>[0] {
     const budgets = cascadeOf(look)?.budgets ?? [];
-    return { ...look.asked, budgets, settles: terms.settles };
+    const { settles, declared } = terms;
+    return { ...look.asked, budgets, settles, ...(declared && { declared }) };
   }
 
   /** Takes what an allowed call costs: money against every limit, then its rate token. */

@@ -6,6 +6,7 @@
  */
 import type { Action } from "../../core/action.ts";
 import type { CanonicalObject } from "../../core/approval/canonical_json.ts";
+import type { DeclaredMost } from "../../core/ledger/call_price.ts";
 import type { Cascade } from "../../core/policy/cascade.ts";
 import type { CompiledDocument } from "../../core/policy/compiled_document.ts";
 import type { Spend } from "../../core/policy/budget.ts";
@@ -29,6 +30,8 @@ export interface CallTerms {
    * the worst case is spent as soon as the call is allowed.
    */
   readonly settles: boolean;
+  /** Metadata `aasm-max-output-tokens`, `aasm-max-wall-ms`: what the call takes at most. */
+  readonly declared?: DeclaredMost;
 }
 
 /** The terms of a caller that says nothing. */
@@ -54,6 +57,8 @@ export interface ReserveAsk extends Asked {
   /** Documents of the agent's cascade that have a `budget` section, widest first. */
   readonly budgets: readonly CompiledDocument[];
   readonly settles: boolean;
+  /** What the caller says its call takes at most; it may raise what is reserved. */
+  readonly declared?: DeclaredMost;
 }
 
 /** What became of a reservation. */
@@ -86,8 +91,12 @@ export type Reserve =
 export interface LedgerPart {
   /** What is spent and reserved in the running windows of whom a principal counts for. */
   spend(principal: Principal, now_ms: number): Spend;
-  /** Worst case of a call in micro-dollars; 0 for what has no price. */
-  price(action: Action): number;
+  /**
+   * What a call costs in micro-dollars; 0 for what has no price.
+   *
+   * @param budgets Documents that may state the price of a tool. @default none
+   */
+  price(action: Action, budgets?: readonly CompiledDocument[]): number;
   /** Reserves the worst case against every limit together, or nothing. */
   reserve(ask: ReserveAsk): Reserve;
   /** What {@linkcode reserve} would answer, without reserving. */

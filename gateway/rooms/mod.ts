@@ -11,6 +11,8 @@ import { openAnomalies } from "./anomalies.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
 import { openOperations } from "./operations.ts";
+import { budgetRaise } from "../ledger/alerts.ts";
+import { openLedger } from "./ledger.ts";
 import { openSecrets } from "./secrets.ts";
 import { openTopology } from "./topology.ts";
 import { type House, type Room, Rooms } from "./room.ts";
@@ -40,11 +42,13 @@ export async function openRooms(house: House): Promise<Rooms> {
 /** One line a room: `const x = add(await openX(house))`. */
 async function openEach(house: House, add: <R extends Room>(room: R) => R): Promise<void> {
   add(await openIam(house));
+  const ledger = add(await openLedger(house));
   add(await openFacts(house));
   const routing = await loadRouting(house.config.approval_routing);
   const approvals = add(await openApprovals(house, { routing }));
   add(await openTopology(house));
   const { alerts } = add(await openAlerts(house));
+  ledger.alerts?.listen((alert) => alerts.raise(budgetRaise(alert)));
   add(openAnomalies(house, alerts));
   const { operations } = add(await openOperations(house));
   const { hub } = add(openInvalidation(house));

@@ -7,7 +7,7 @@
 import type { RateBuckets } from "../../core/policy/rate_limit.ts";
 import type { GrpcServer, ServiceHandlers } from "../../grpc/mod.ts";
 import type { PolicyService } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
-import type { StateStore } from "../../storage/sqlite/records.ts";
+import type { AgentRecord, StateStore } from "../../storage/sqlite/records.ts";
 import type { AuditLog } from "../audit/log.ts";
 import type { Clock } from "../clock.ts";
 import type { GatewayConfig } from "../config.ts";
@@ -63,6 +63,10 @@ export interface Room {
   serve(server: GrpcServer): readonly string[];
   /** How it stands now. */
   components(): readonly ComponentState[];
+  /** Whether an agent that was suspended for its budget is within it again. */
+  withinBudget?(agent: AgentRecord): boolean;
+  /** What a team's monthly limit leaves, in micro-dollars; `undefined` when nobody knows. */
+  teamBudgetRemaining?(org_id: string, team_id: string): number | undefined;
   /** Ends what would otherwise run for ever, such as streams: the gateway is stopping. */
   hush?(): void;
   /** Makes everything durable and lets go. */
@@ -102,6 +106,20 @@ export class Rooms {
   /** How all stand. */
   components(): ComponentState[] {
     return this.#rooms.flatMap((room) => room.components());
+  }
+
+  /** Whether a suspended agent's budget has room again; without a ledger it has none. */
+  withinBudget(agent: AgentRecord): boolean {
+    return this.#rooms.some((room) => room.withinBudget?.(agent) === true);
+  }
+
+  /** What a team's monthly limit leaves; `undefined` when nobody knows. */
+  teamBudgetRemaining(org_id: string, team_id: string): number | undefined {
+    for (const room of this.#rooms) {
+      const remaining = room.teamBudgetRemaining?.(org_id, team_id);
+      if (remaining !== undefined) return remaining;
+    }
+    return undefined;
   }
 
   /** Ends streams. */

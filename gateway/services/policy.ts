@@ -101,7 +101,8 @@ async function checkAction(
 }
 
 /**
- * What a call says in metadata: `aasm-approval: defer`, `aasm-resume: <token>`, `aasm-settle: 1`.
+ * What a call says in metadata: `aasm-approval: defer`, `aasm-resume: <token>`, `aasm-settle: 1`,
+ * `aasm-max-output-tokens`, `aasm-max-wall-ms`.
  * The signal is made only when somebody waits on it.
  */
 function termsOf(context: CallContext): CallTerms {
@@ -114,7 +115,28 @@ function termsOf(context: CallContext): CallTerms {
     approval: metadata.get("aasm-approval") === "defer" ? "defer" : "wait",
     settles: metadata.get("aasm-settle") === "1",
     ...(resume_token !== undefined && { resume_token }),
+    declared: {
+      ...declared(metadata, "aasm-max-output-tokens", "output_tokens"),
+      ...declared(metadata, "aasm-max-wall-ms", "wall_ms"),
+    },
   };
+}
+
+/** A number that the caller declares; one that is none fails the call. */
+function declared<K extends string>(
+  metadata: CallContext["metadata"],
+  key: string,
+  name: K,
+): { readonly [P in K]?: number } {
+  const text = metadata.get(key);
+  if (text === undefined) return {};
+  if (!/^\d{1,12}$/.test(text)) {
+    throw new GrpcError(
+      `${key}: must be a whole number of at most 12 digits`,
+      Code.INVALID_ARGUMENT,
+    );
+  }
+  return { [name]: Number(text) } as { readonly [P in K]?: number };
 }
 
 function checked<T>(work: () => T): T {

@@ -10,6 +10,7 @@ import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
 import { ANOMALY_LIMITS } from "../core/anomaly/limits.ts";
 import { ANOMALY_ROOM_LIMITS } from "../gateway/anomalies/limits.ts";
 import { ALERT_LIMITS } from "../gateway/alerts/limits.ts";
+import { RATE_ROOM_LIMITS } from "../gateway/rates/limits.ts";
 import { LIMITS } from "../core/limits.ts";
 import { LEDGER_LIMITS } from "../core/ledger/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
@@ -48,6 +49,11 @@ const TABLES: readonly Table[] = [
     values: ANOMALY_ROOM_LIMITS,
   },
   { title: "Alerts", source: "gateway/alerts/limits.ts", values: ALERT_LIMITS },
+  {
+    title: "Rate windows over a restart",
+    source: "gateway/rates/limits.ts",
+    values: RATE_ROOM_LIMITS,
+  },
   { title: "Scanner", source: "core/scanner/limits.ts", values: SCANNER_LIMITS },
   { title: "Decision facts and replay", source: "core/replay/limits.ts", values: REPLAY_LIMITS },
   { title: "Recording of decision facts", source: "gateway/facts/limits.ts", values: FACTS_LIMITS },

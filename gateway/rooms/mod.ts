@@ -15,6 +15,7 @@ import { budgetRaise } from "../ledger/alerts.ts";
 import { openLedger } from "./ledger.ts";
 import { openSecrets } from "./secrets.ts";
 import { openTopology } from "./topology.ts";
+import { openRates } from "./rates.ts";
 import { type House, type Room, Rooms } from "./room.ts";
 
 /**
@@ -50,6 +51,7 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   const { alerts } = add(await openAlerts(house));
   ledger.alerts?.listen((alert) => alerts.raise(budgetRaise(alert)));
   add(openAnomalies(house, alerts));
+  add(await openRates(house));
   const { operations } = add(await openOperations(house));
   const { hub } = add(openInvalidation(house));
   approvals.onResolved(({ request_id, state, requester: { org_id = "", team_id = "" } }) => {

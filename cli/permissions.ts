@@ -145,6 +145,13 @@ function needsOf(command: Command): Needs {
       const trust = trustNeeds(command);
       return { ...OPERATOR, ...trust, write: [...trust.write, ...given(command.output_file)] };
     }
+    case "audit compliance-export": {
+      const trust = trustNeeds(command);
+      const write = [...trust.write, ...given(command.output_file)];
+      return command.input === undefined
+        ? { ...OPERATOR, ...trust, write }
+        : { ...LOCAL, read: [command.input, ...trust.read], write };
+    }
     case "audit export":
       return { ...OPERATOR, write: given(command.output_file) };
   }

@@ -100,6 +100,19 @@ Deno.test("an export writes its own file and no other", () => {
   ]);
 });
 
+Deno.test("a compliance export asks the gateway, or reads a directory and no network", () => {
+  const words = ["audit", "compliance-export", "--framework", "soc2", "-o", "o.csv", "--key", "k"];
+  assert.deepEqual(granted(...words), [
+    GATEWAY,
+    `--allow-read=${TOKEN}`,
+    "--allow-write=/home/op/o.csv",
+  ]);
+  assert.deepEqual(granted(...words, "--input", "log"), [
+    "--allow-read=/home/op/log",
+    "--allow-write=/home/op/o.csv",
+  ]);
+});
+
 Deno.test("TLS files are read, each by name", () => {
   const flags = ["--tls-ca", "ca", "--tls-cert", "c", "--tls-key", "k"];
   assert.deepEqual(granted(...flags, "status"), [

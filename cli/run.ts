@@ -28,6 +28,7 @@ import {
 import { listDetectors, resetBaseline, showBaseline } from "./commands/baseline.ts";
 import { listAudit, tailAudit } from "./commands/audit.ts";
 import { exportAudit } from "./commands/audit_export.ts";
+import { exportCompliance } from "./commands/compliance_export.ts";
 import { proveEntry, showCheckpoint } from "./commands/audit_proof.ts";
 import { verifyAudit, verifyChain } from "./commands/audit_verify.ts";
 import { checkAction } from "./commands/check.ts";
@@ -176,6 +177,8 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return proveEntry(command, session);
     case "audit checkpoint":
       return showCheckpoint(command, session);
+    case "audit compliance-export":
+      return exportCompliance(command, session);
     case "audit export":
       return exportAudit(command, session);
     case "version":

@@ -160,9 +160,40 @@ const export_ = command(
   },
 );
 
+const compliance_export = command(
+  "compliance-export",
+  merge(
+    object({
+      command: constant("audit compliance-export"),
+      framework: option("--framework", oneOf("FRAMEWORK", ["eu-ai-act", "soc2"]), {
+        description: message`Whose requirements each entry is set against.`,
+      }),
+      format: withDefault(
+        option("--format", oneOf("FORMAT", ["csv", "json", "jsonl", "ocsf", "cef"])),
+        "jsonl",
+      ),
+      from: optional(option("--from", time(), { description: message`First moment.` })),
+      to: optional(option("--to", time(), { description: message`The moment after the last.` })),
+      output_file: optional(option("-o", "--output-file", path("FILE"), {
+        description: message`Standard output otherwise.`,
+      })),
+      input: optional(option("--input", path("DIR", "directory"), {
+        description: message`Read this audit directory instead of asking the gateway.`,
+      })),
+    }),
+    trust,
+  ),
+  {
+    brief:
+      message`Entries with the requirements they are evidence for, and a manifest to check them.`,
+    footer:
+      message`Example: aasm audit compliance-export --framework soc2 --format csv --from 2026-01-01 -o soc2.csv`,
+  },
+);
+
 /** The `audit` group. */
 export const audit = command(
   "audit",
-  or(list, tail, verify, verify_chain, prove, checkpoint, export_),
+  or(list, tail, verify, verify_chain, prove, checkpoint, export_, compliance_export),
   { brief: message`Read and verify the record.` },
 );

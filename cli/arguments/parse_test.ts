@@ -41,6 +41,7 @@ const USES: readonly (readonly string[])[] = [
   ["audit", "prove", "3"],
   ["audit", "checkpoint"],
   ["audit", "export", "--format", "csv"],
+  ["audit", "compliance-export", "--framework", "soc2"],
   ["version"],
 ];
 

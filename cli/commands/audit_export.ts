@@ -16,7 +16,7 @@ import type { Session } from "../session.ts";
 type ExportCommand = CommandNamed<"audit export">;
 
 /** Receives the export piece by piece. */
-interface Sink {
+export interface Sink {
   write(text: string): void;
   close(): void;
 }
@@ -24,7 +24,7 @@ interface Sink {
 /** `audit export`. */
 export async function exportAudit(command: ExportCommand, session: Session): Promise<ExitCode> {
   const filter = filterOf(command);
-  const sink = openSink(command, session);
+  const sink = openSink(command.output_file, session);
   try {
     const count = await withGateway(session, (gateway) => write(gateway, command, filter, sink));
     if (command.output_file !== undefined) {
@@ -138,8 +138,7 @@ function filterOf(command: ExportCommand): (shown: ShownEntry) => boolean {
 }
 
 /** The file is opened at the first write, so that an unreachable gateway leaves an old one alone. */
-function openSink(command: ExportCommand, session: Session): Sink {
-  const path = command.output_file;
+export function openSink(path: string | undefined, session: Session): Sink {
   if (path === undefined) {
     const { terminal } = session;
     return {

@@ -124,7 +124,12 @@ export async function proveEntry(
   return ExitCode.OK;
 }
 
-async function keyFor(flags: TrustFlags, origin: string, offered: string): Promise<TrustedKey> {
+/** @throws {CommandError} when no key is known. */
+export async function keyFor(
+  flags: TrustFlags,
+  origin: string,
+  offered: string,
+): Promise<TrustedKey> {
   const key = await trustedKey(flags, origin, offered === "" ? undefined : offered);
   if (key !== undefined) return key;
   throw new CommandError(
@@ -134,7 +139,8 @@ async function keyFor(flags: TrustFlags, origin: string, offered: string): Promi
   );
 }
 
-function openedNote(note: string, key: TrustedKey): string {
+/** Text of a note that the key signed. @throws {CommandError} when it did not. */
+export function openedNote(note: string, key: TrustedKey): string {
   try {
     return openNote(note, parseVerifierKey(key.text));
   } catch (error) {

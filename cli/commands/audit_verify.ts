@@ -14,6 +14,7 @@ import {
 import type { CommandNamed } from "../arguments/parse.ts";
 import { CommandError, ExitCode } from "../exit_code.ts";
 import { unreadable } from "../files.ts";
+import { directoryReader } from "../log_directory.ts";
 import { withGateway } from "../gateway_connection.ts";
 import { offeredCheckpoint, RemoteLog } from "../remote_log.ts";
 import { painter } from "../render/color.ts";
@@ -134,27 +135,6 @@ async function verifyWith(
     );
   }
   return report;
-}
-
-function directoryReader(directory: string): LogReader {
-  return {
-    async read(name) {
-      try {
-        return await Deno.readFile(`${directory}/${name}`);
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        throw unreadable(`${directory}/${name}`, "log file", error);
-      }
-    },
-    async stream(name) {
-      try {
-        return (await Deno.open(`${directory}/${name}`)).readable;
-      } catch (error) {
-        if (error instanceof Deno.errors.NotFound) return undefined;
-        throw unreadable(`${directory}/${name}`, "log file", error);
-      }
-    },
-  };
 }
 
 function reportText(

@@ -21,6 +21,7 @@ import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
 import { FACTS_LIMITS } from "../gateway/facts/limits.ts";
 import { LEDGER_ROOM_LIMITS } from "../gateway/ledger/limits.ts";
+import { POLICY_CHANGE_LIMITS } from "../gateway/policy/limits.ts";
 import { OPERATOR_LIMITS } from "../gateway/identity/operators.ts";
 import { ENROLMENT_LIMITS } from "../gateway/registry/enrolments.ts";
 import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
@@ -69,6 +70,11 @@ const TABLES: readonly Table[] = [
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },
+  {
+    title: "Policy history and changes",
+    source: "gateway/policy/limits.ts",
+    values: POLICY_CHANGE_LIMITS,
+  },
   { title: "API keys", source: "gateway/iam/limits.ts", values: IAM_LIMITS },
 ];
 

@@ -17,6 +17,7 @@ export * as gateway from "./gen/assembly/gateway/v1/invalidation_pb.ts";
 export * as ipc from "./gen/assembly/ipc/v1/ipc_pb.ts";
 export * as devint from "./gen/assembly/devint/v1/devint_pb.ts";
 export * as replay from "./gen/assembly/admin/v1/replay_pb.ts";
+export * as policy_admin from "./gen/assembly/admin/v1/policy_admin_pb.ts";
 export * as iam from "./gen/assembly/admin/v1/iam_pb.ts";
 export * as approvals from "./gen/assembly/admin/v1/approvals_pb.ts";
 export * as alerts from "./gen/assembly/admin/v1/alerts_pb.ts";

@@ -175,6 +175,16 @@ export function parseTreeHead(text: string): TreeHead {
   return { origin, size: Number(size), root: bytes };
 }
 
+/** Whether a note text is a tree head. */
+export function isTreeHead(text: string): boolean {
+  try {
+    parseTreeHead(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** Strict base64; `undefined` when malformed. */
 export function decodeBase64(text: string): Uint8Array | undefined {
   try {

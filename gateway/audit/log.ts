@@ -8,7 +8,13 @@
  *
  * @module
  */
-import { formatVerifierKey, type NoteSigner, rawPublicKey } from "../../core/audit/checkpoint.ts";
+import {
+  formatVerifierKey,
+  isTreeHead,
+  type NoteSigner,
+  rawPublicKey,
+  signNote,
+} from "../../core/audit/checkpoint.ts";
 import { type EntryDraft, ID_BYTES } from "../../core/audit/entry.ts";
 import { inclusionProof } from "../../core/audit/merkle.ts";
 import { formatProof } from "../../core/audit/proof.ts";
@@ -258,6 +264,19 @@ export class AuditLog {
       );
     }
     return this.#disk.read(`${this.#directory}/${TREE_DIRECTORY}/${path}`);
+  }
+
+  /**
+   * Signs another text than a checkpoint with the log's key, as a note.
+   *
+   * @param text Ends in a newline; its first line says what it is.
+   * @throws {RangeError} when the text could be taken for a checkpoint.
+   */
+  signNote(text: string): string {
+    if (text.startsWith(`${this.#signer.name}\n`) || isTreeHead(text)) {
+      throw new RangeError("cannot sign this text: it could be taken for a checkpoint of the log");
+    }
+    return signNote(text, this.#signer);
   }
 
   /** What the log says of itself. */

@@ -167,13 +167,16 @@ export class PolicyHistory {
     const { seen } = options;
     const bundled = version.bundle?.version;
     if (seen !== undefined && bundled !== undefined) {
-      mutations.push(put(`signer/${seen}`, { version: bundled }));
+      // A forced older bundle does not make the newer ones unseen.
+      mutations.push(put(`signer/${seen}`, { version: Math.max(bundled, this.seenFrom(seen)) }));
     }
     this.#last = version.version;
     await this.#store.commit(mutations);
     this.#versions.set(version.version, version);
     if (options.pending === true) this.#pending = version.version;
-    if (seen !== undefined && bundled !== undefined) this.#seen.set(seen, bundled);
+    if (seen !== undefined && bundled !== undefined) {
+      this.#seen.set(seen, Math.max(bundled, this.seenFrom(seen)));
+    }
     await this.#prune();
     return version;
   }

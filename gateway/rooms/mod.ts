@@ -16,6 +16,7 @@ import { openLedger } from "./ledger.ts";
 import { openSecrets } from "./secrets.ts";
 import { openTopology } from "./topology.ts";
 import { openRates } from "./rates.ts";
+import { openPolicyAdmin } from "./policy_admin.ts";
 import { type House, type Room, Rooms } from "./room.ts";
 
 /**
@@ -44,6 +45,7 @@ export async function openRooms(house: House): Promise<Rooms> {
 async function openEach(house: House, add: <R extends Room>(room: R) => R): Promise<void> {
   add(await openIam(house));
   const ledger = add(await openLedger(house));
+  add(await openPolicyAdmin(house));
   add(await openFacts(house));
   const routing = await loadRouting(house.config.approval_routing);
   const approvals = add(await openApprovals(house, { routing }));

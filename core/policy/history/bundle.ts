@@ -9,12 +9,12 @@
  * @module
  */
 import {
+  keyId,
   NoteError,
-  type NoteSigner,
+  type NoteSignature,
   type NoteVerifier,
   openNote,
   parseNote,
-  signNote,
 } from "../../audit/checkpoint.ts";
 import { digestOfTexts, nameProblem, type PolicyText, type SetMode } from "./policy_set.ts";
 
@@ -55,18 +55,19 @@ export type BundleCheck =
 /**
  * Makes and signs a bundle.
  *
+ * @param sign Makes a signed note of a text, e.g. `signNote` with a key.
  * @throws {RangeError} when it would be longer than {@linkcode BUNDLE_CHARS_MAX}.
  */
 export function signBundle(
   manifest: Omit<Manifest, "digest">,
   texts: readonly PolicyText[],
-  signer: NoteSigner,
+  sign: (text: string) => string,
 ): string {
   const digest = digestOfTexts(manifest.mode, texts);
   const bundle = JSON.stringify(
     {
       format: FORMAT,
-      manifest: signNote(manifestText({ ...manifest, digest }), signer),
+      manifest: sign(manifestText({ ...manifest, digest })),
       files: texts.map(({ name, content }) => ({ name, content: content.toBase64() })),
     },
     undefined,
@@ -111,14 +112,14 @@ function verified(
     readonly because: "malformed" | "unknown_signer" | "bad_signature";
     readonly message: string;
   } {
-  let names: string[];
+  let signatures: readonly NoteSignature[];
   try {
-    names = parseNote(note).signatures.map(({ name }) => name);
+    ({ signatures } = parseNote(note));
   } catch (error) {
     return { because: "malformed", message: messageOf(error) };
   }
   let failure: string | undefined;
-  for (const signer of trusted.filter(({ name }) => names.includes(name))) {
+  for (const signer of trusted.filter((known) => signatures.some((one) => isBy(one, known)))) {
     try {
       return { text: openNote(note, signer), signer };
     } catch (error) {
@@ -128,9 +129,16 @@ function verified(
   return failure === undefined
     ? {
       because: "unknown_signer",
-      message: `it is signed by \`${names.join(", ").slice(0, 200)}\`, whom nobody here trusts`,
+      message: `it is signed by \`${
+        signatures.map(({ name }) => name).join(", ").slice(0, 200)
+      }\`, whom nobody here trusts`,
     }
     : { because: "bad_signature", message: failure };
+}
+
+/** A signature is somebody's by name and key id: a name alone anybody can take. */
+function isBy({ name, key_id }: NoteSignature, known: NoteVerifier): boolean {
+  return name === known.name && key_id.toHex() === keyId(known.name, known.public_key).toHex();
 }
 
 function manifestText(manifest: Manifest): string {

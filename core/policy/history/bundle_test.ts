@@ -1,14 +1,16 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import fc from "fast-check";
-import { type NoteSigner, type NoteVerifier, rawPublicKey } from "../../audit/checkpoint.ts";
+import { type NoteVerifier, rawPublicKey, signNote } from "../../audit/checkpoint.ts";
 import { checkBundle, signBundle } from "./bundle.ts";
 import { digestOfTexts, nameProblem, type PolicyText } from "./policy_set.ts";
 
-function signer(name: string): { readonly key: NoteSigner; readonly verifier: NoteVerifier } {
+function signer(
+  name: string,
+): { readonly sign: (text: string) => string; readonly verifier: NoteVerifier } {
   const { privateKey } = generateKeyPairSync("ed25519");
   return {
-    key: { name, private_key: privateKey },
+    sign: (text) => signNote(text, { name, private_key: privateKey }),
     verifier: { name, public_key: rawPublicKey(privateKey) },
   };
 }
@@ -27,7 +29,7 @@ const MANIFEST = {
 const OURS = signer("example.com/ours");
 
 Deno.test("a bundle gives back exactly what was signed, and who signed it", () => {
-  const check = checkBundle(signBundle(MANIFEST, TEXTS, OURS.key), [OURS.verifier]);
+  const check = checkBundle(signBundle(MANIFEST, TEXTS, OURS.sign), [OURS.verifier]);
   assert.ok(check.ok);
   assert.deepEqual(check.bundle, {
     ...MANIFEST,
@@ -42,10 +44,10 @@ Deno.test("an unknown signer, another key of a known name, and changed files are
     const check = checkBundle(text, trusted);
     return check.ok ? "ok" : check.because;
   };
-  const text = signBundle(MANIFEST, TEXTS, OURS.key);
+  const text = signBundle(MANIFEST, TEXTS, OURS.sign);
   assert.equal(because(text, []), "unknown_signer");
   assert.equal(because(text, [signer("example.com/theirs").verifier]), "unknown_signer");
-  assert.notEqual(because(text, [signer("example.com/ours").verifier]), "ok");
+  assert.equal(because(text, [signer("example.com/ours").verifier]), "unknown_signer");
   const other = Uint8Array.from(bytes("tools: { bash: { allow: true } }\n")).toBase64();
   const changed = text.replace(TEXTS[0]?.content.toBase64() ?? "", other);
   assert.equal(because(changed, [OURS.verifier]), "content_mismatch");
@@ -56,7 +58,7 @@ Deno.test("an unknown signer, another key of a known name, and changed files are
 });
 
 Deno.test("no single changed character leaves a bundle valid with another content", () => {
-  const text = signBundle(MANIFEST, TEXTS, OURS.key);
+  const text = signBundle(MANIFEST, TEXTS, OURS.sign);
   const good = checkBundle(text, [OURS.verifier]);
   assert.ok(good.ok);
   fc.assert(

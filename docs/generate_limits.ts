@@ -16,6 +16,7 @@ import { LEDGER_LIMITS } from "../core/ledger/limits.ts";
 import { REPLAY_LIMITS } from "../core/replay/limits.ts";
 import { SECRET_LIMITS } from "../core/secrets/limits.ts";
 import { SCANNER_LIMITS } from "../core/scanner/limits.ts";
+import { NOTIFY_LIMITS } from "../gateway/notify/limits.ts";
 import { QUEUE_LIMITS } from "../gateway/approvals/limits.ts";
 import { CHALLENGE_LIMITS } from "../gateway/identity/challenges.ts";
 import { IAM_LIMITS } from "../gateway/iam/limits.ts";
@@ -43,6 +44,7 @@ const TABLES: readonly Table[] = [
   { title: "Policy, scanner, audit entry, requests", source: "core/limits.ts", values: LIMITS },
   { title: "Approvals", source: "core/approval/limits.ts", values: APPROVAL_LIMITS },
   { title: "Anomaly detectors", source: "core/anomaly/limits.ts", values: ANOMALY_LIMITS },
+  { title: "Notifications", source: "gateway/notify/limits.ts", values: NOTIFY_LIMITS },
   { title: "Approval queue", source: "gateway/approvals/limits.ts", values: QUEUE_LIMITS },
   {
     title: "Anomaly baselines",

@@ -40,6 +40,14 @@ export interface FactsConfig {
   readonly key_file?: string;
 }
 
+/** Where notifications go. A Slack URL is a secret: it is shown nowhere. */
+export interface NotifyConfig {
+  readonly webhook?: { readonly url: string; readonly secret_file: string };
+  readonly slack?: { readonly url: string };
+  /** Plain HTTP, and addresses that are not public. */
+  readonly allow_private: boolean;
+}
+
 /** Everything the gateway was told. */
 export interface GatewayConfig {
   readonly policy: PolicySource;
@@ -60,6 +68,8 @@ export interface GatewayConfig {
   readonly stale_agents: "deny" | "allow";
   /** Callers on this machine may listen to operator control without a token (contract `wire` §9.1). */
   readonly op_control_loopback: boolean;
+  /** Who is told of approvals and the like; absent: nobody. */
+  readonly notify?: NotifyConfig;
   /** Who decides which approvals; absent: roles do. */
   readonly approval_routing?: string;
   /** A change of policy takes two people, and files alone change nothing. @default false */
@@ -127,6 +137,10 @@ usage: deno task gateway [flags]
   --tenancy open|tenanted    tenanted: registration needs a team (default open)
   --op-control-loopback      let callers on this machine listen to operator control without a token,
                              as the reference's runtime and SDKs do; by default each needs its own
+  --webhook URL --webhook-secret-file FILE
+                             tell this place of approvals and agent status, signed with the file's bytes
+  --slack-webhook URL        tell a Slack channel
+  --allow-private-webhook    permit webhooks over plain HTTP and to addresses that are not public
   --approval-routing FILE    who decides which approvals: JSON rows of team_id, approval_kind, approvers,
                              escalation_timeout_secs, escalation_approvers, quorum (default: roles)
   --secrets-key-file FILE    master keys of secrets: one a line in hex or base64, the present one first;
@@ -177,6 +191,9 @@ const VALUE_FLAGS = new Set([
   "orphan-mode",
   "stale-agents",
   "approval-routing",
+  "webhook",
+  "webhook-secret-file",
+  "slack-webhook",
   "transport-workers",
   "checkpoint-interval-ms",
   "grace-ms",
@@ -196,8 +213,10 @@ const PATH_FLAGS = new Set([
   "audit-dir",
   "facts-key-file",
   "approval-routing",
+  "webhook-secret-file",
 ]);
 const SWITCHES = new Set([
+  "allow-private-webhook",
   "no-facts",
   "op-control-loopback",
   "strict-identity",
@@ -280,6 +299,7 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
       )
     ],
     ...optionalPath(flags, "approval-routing", "approval_routing"),
+    ...notifyFrom(flags),
     stale_agents: oneOf(flags, "stale-agents", ["deny", "allow"], "deny"),
     op_control_loopback: flags.has("op-control-loopback"),
     ...(flags.has("four-eyes-policy") ? { four_eyes_policy: true } : {}),
@@ -292,6 +312,48 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
     stop_on_stdin_end: flags.has("stop-on-stdin-end"),
     ...pricingFrom(flags.get("pricing")),
   };
+}
+
+function notifyFrom(flags: ReadonlyMap<string, string>): { readonly notify?: NotifyConfig } {
+  const allow_private = flags.has("allow-private-webhook");
+  const webhook = flags.get("webhook");
+  const secret_file = flags.get("webhook-secret-file");
+  const slack = flags.get("slack-webhook");
+  if ((webhook === undefined) !== (secret_file === undefined)) {
+    throw new UsageError(
+      "`--webhook` and `--webhook-secret-file` belong together: what is sent is signed",
+    );
+  }
+  if (webhook === undefined && slack === undefined) return {};
+  return {
+    notify: {
+      ...(webhook === undefined || secret_file === undefined
+        ? {}
+        : { webhook: { url: webhookUrl("webhook", webhook, allow_private), secret_file } }),
+      ...(slack === undefined
+        ? {}
+        : { slack: { url: webhookUrl("slack-webhook", slack, allow_private) } }),
+      allow_private,
+    },
+  };
+}
+
+/** The URL may be a secret, so that it is not repeated when it is refused. */
+function webhookUrl(flag: string, text: string, allow_private: boolean): string {
+  if (!URL.canParse(text)) throw new UsageError(`flag \`--${flag}\` is not a URL`);
+  const url = new URL(text);
+  if (url.protocol !== "https:" && !(allow_private && url.protocol === "http:")) {
+    throw new UsageError(
+      `flag \`--${flag}\` must begin with https://; plain HTTP needs \`--allow-private-webhook\``,
+    );
+  }
+  if (url.username !== "" || url.password !== "" || url.hash !== "") {
+    throw new UsageError(`flag \`--${flag}\` must hold no user, password or fragment`);
+  }
+  if (url.hostname === "" || /[,*]/.test(url.hostname)) {
+    throw new UsageError(`flag \`--${flag}\` names no host that a permission list can hold`);
+  }
+  return url.href;
 }
 
 function optionalPath<const K extends string>(

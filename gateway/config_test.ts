@@ -108,3 +108,20 @@ Deno.test("only a policy that was named, and is files, can be made writable", ()
   });
   assert.equal(parsed.config.four_eyes_policy, true);
 });
+
+Deno.test("webhooks are https, signed, and hold no user; what they are called stays out of refusals", () => {
+  const signed = ["--webhook-secret-file", "s"];
+  const config = configOf("--webhook", "https://hooks.example/a", ...signed);
+  assert.deepEqual(config.notify, {
+    webhook: { url: "https://hooks.example/a", secret_file: "s" },
+    allow_private: false,
+  });
+  assert.match(refusalOf("--webhook", "https://h.example/"), /belong together/);
+  assert.match(refusalOf("--webhook", "http://h.example/", ...signed), /must begin with https/);
+  assert.match(refusalOf("--slack-webhook", "https://u:p@h.example/"), /no user, password/);
+  for (const text of ["SECRET", "ftp://h/SECRET", "https://u@h/SECRET"]) {
+    assert.doesNotMatch(refusalOf("--slack-webhook", text), /SECRET/);
+  }
+  const plain = configOf("--slack-webhook", "http://127.0.0.1:9/", "--allow-private-webhook");
+  assert.equal(plain.notify?.slack?.url, "http://127.0.0.1:9/");
+});

@@ -39,12 +39,19 @@ export function transportWorkerPermissions(net: string): Deno.PermissionOptionsO
   return { ...none, import: false, net: [net] };
 }
 
+/** Host and port of a webhook, and nothing else of it: a Slack URL is a secret. */
+function webhookGrant(text: string): string {
+  const url = new URL(text);
+  const port = url.port === "" ? (url.protocol === "https:" ? "443" : "80") : url.port;
+  return `${url.hostname}:${port}`;
+}
+
 /**
  * Deno permission flags for one configuration, every path absolute.
  *
  * Read and write: the state and audit directories, the socket's own path. Read only: the policy
- * and certificate files, the secrets key; with `--policy-writable` the policy, too, may be written. Net:
- * the listen addresses. No FFI, no system information; no environment and no subprocess but the one
+ * and certificate files, the secrets key, the webhook secret; with `--policy-writable` the policy, too, may be written. Net:
+ * the listen addresses, the webhooks' hosts. No FFI, no system information; no environment and no subprocess but the one
  * variable or program that gives the secrets key, until it has.
  *
  * Paths hold no comma: `parseArguments` refuses them, because the runtime's lists cannot quote one.
@@ -64,6 +71,9 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
   for (const folder of THREAD_SOURCES) read.add(folder);
   if (config.transport_workers > 0) { for (const folder of TRANSPORT_SOURCES) read.add(folder); }
   if (config.pricing !== undefined) read.add(resolve(cwd, config.pricing));
+  const { webhook, slack } = config.notify ?? {};
+  for (const place of [webhook, slack]) if (place !== undefined) net.add(webhookGrant(place.url));
+  if (webhook !== undefined) read.add(resolve(cwd, webhook.secret_file));
   if (config.approval_routing !== undefined) read.add(resolve(cwd, config.approval_routing));
   if (config.policy.kind === "path") {
     const path = resolve(cwd, config.policy.path);

@@ -93,3 +93,18 @@ Deno.test("a policy is written only with --policy-writable, and then nothing bes
   assert.match(signers[1] ?? "", /,\/srv\/keys$/);
   assert.doesNotMatch(signers[2] ?? "", /keys/);
 });
+
+Deno.test("a webhook adds its host and port, and the reading of its secret; never its path", () => {
+  const plain = permissionsFor("--listen", "127.0.0.1:7");
+  const hooked = permissionsFor(
+    ...["--listen", "127.0.0.1:7", "--webhook", "https://hooks.example/SECRET"],
+    ...["--webhook-secret-file", "s", "--slack-webhook", "https://slack.example:8443/T0/SECRET"],
+  );
+  assert.equal(
+    hooked[0],
+    "--allow-net=hooks.example:443,slack.example:8443,127.0.0.1:7",
+    plain[0],
+  );
+  assert.ok(hooked[1]?.includes(",/srv/s,"));
+  assert.equal(hooked[2], plain[2]);
+});

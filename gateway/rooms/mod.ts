@@ -10,6 +10,7 @@ import { openAlerts } from "./alerts.ts";
 import { openAnomalies } from "./anomalies.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
+import { openNotifications } from "./notifications.ts";
 import { openOperations } from "./operations.ts";
 import { budgetRaise } from "../ledger/alerts.ts";
 import { openLedger } from "./ledger.ts";
@@ -49,6 +50,7 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   add(await openFacts(house));
   const routing = await loadRouting(house.config.approval_routing);
   const approvals = add(await openApprovals(house, { routing }));
+  add(await openNotifications(house, approvals));
   add(await openTopology(house));
   const { alerts } = add(await openAlerts(house));
   ledger.alerts?.listen((alert) => alerts.raise(budgetRaise(alert)));

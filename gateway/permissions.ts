@@ -50,9 +50,10 @@ function webhookGrant(text: string): string {
  * Deno permission flags for one configuration, every path absolute.
  *
  * Read and write: the state and audit directories, the socket's own path. Read only: the policy
- * and certificate files, the secrets key, the webhook secret; with `--policy-writable` the policy, too, may be written. Net:
- * the listen addresses, the webhooks' hosts. No FFI, no system information; no environment and no subprocess but the one
- * variable or program that gives the secrets key, until it has.
+ * and certificate files, the secrets key, the webhook secret; with `--policy-writable` the policy,
+ * too, may be written. Net: the listen addresses, the webhooks' hosts. No FFI, no system
+ * information; no environment and no subprocess but the one variable or program that gives the
+ * secrets key, until it has.
  *
  * Paths hold no comma: `parseArguments` refuses them, because the runtime's lists cannot quote one.
  *

@@ -13,6 +13,8 @@ export const ExitCode = {
   PENDING: 4,
   UNREACHABLE: 5,
   VERIFICATION_FAILED: 6,
+  /** Differences or findings, where the caller asked for none. */
+  FOUND: 7,
 } as const;
 
 /** One exit code. */

@@ -15,7 +15,7 @@ import {
   GrpcError,
   Metadata,
 } from "../grpc/mod.ts";
-import { admin, policy } from "../proto/mod.ts";
+import { admin, policy, replay } from "../proto/mod.ts";
 import { DEFAULT_TOKEN_FILE, type GlobalFlags } from "./arguments/parse.ts";
 import { CommandError, ExitCode } from "./exit_code.ts";
 import { readSmallText } from "./files.ts";
@@ -28,11 +28,13 @@ const CONNECT_TIMEOUT_MAX_MS = 5_000;
 export class GatewayConnection {
   readonly admin: Client<typeof admin.AdminService>;
   readonly policy: Client<typeof policy.PolicyService>;
+  readonly replay: Client<typeof replay.ReplayService>;
   #operator: Metadata | undefined;
 
   constructor(private readonly session: Session, private readonly channel: Channel) {
     this.admin = createClient(admin.AdminService, channel);
     this.policy = createClient(policy.PolicyService, channel);
+    this.replay = createClient(replay.ReplayService, channel);
   }
 
   /** The client of one more service of the gateway. */

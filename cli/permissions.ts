@@ -130,6 +130,21 @@ function needsOf(command: Command): Needs {
       return { ...LOCAL, read: command.paths };
     case "policy explain":
       return { ...LOCAL, read: [command.path, ...actionFiles(command.action)] };
+    case "policy analyze":
+      return { ...LOCAL, read: [command.path] };
+    case "policy replay":
+      return factsNeeds(command, [command.proposed], []);
+    case "policy learn":
+      return factsNeeds(command, [], given(command.output_file));
+    case "policy simulate":
+      return {
+        ...OPERATOR,
+        read: [
+          ...given(command.proposed),
+          ...actionFiles(command.action),
+          ...wordFile(command.token),
+        ],
+      };
     case "policy test":
       return { ...LOCAL, read: command.paths.map(testDirectory) };
     case "audit verify-chain":
@@ -155,6 +170,22 @@ function needsOf(command: Command): Needs {
     case "audit export":
       return { ...OPERATOR, write: given(command.output_file) };
   }
+}
+
+/** With a copy of the facts no gateway is asked. */
+function factsNeeds(
+  command: {
+    readonly facts?: string | undefined;
+    readonly facts_key?: string | undefined;
+    readonly base?: string | undefined;
+  },
+  policies: readonly string[],
+  write: readonly string[],
+): Needs {
+  const read = [...policies, ...given(command.base)];
+  const { facts, facts_key } = command;
+  if (facts === undefined || facts_key === undefined) return { ...OPERATOR, read, write };
+  return { ...LOCAL, read: [...read, facts, facts_key], write };
 }
 
 /** A pinned key is only read; without one the file of remembered keys is read and added to. */

@@ -32,6 +32,8 @@ import { exportCompliance } from "./commands/compliance_export.ts";
 import { proveEntry, showCheckpoint } from "./commands/audit_proof.ts";
 import { verifyAudit, verifyChain } from "./commands/audit_verify.ts";
 import { checkAction } from "./commands/check.ts";
+import { analyzePolicies } from "./commands/policy_analyze.ts";
+import { learnFromFacts, replayPolicy, simulatePolicy } from "./commands/policy_replay.ts";
 import { explainPolicy, printPolicySchema, validatePolicies } from "./commands/policy.ts";
 import { testPolicies } from "./commands/policy_tests.ts";
 import { showStatus } from "./commands/status.ts";
@@ -102,6 +104,14 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return testPolicies(command, session);
     case "policy schema":
       return printPolicySchema(session);
+    case "policy analyze":
+      return analyzePolicies(command, session);
+    case "policy replay":
+      return replayPolicy(command, session);
+    case "policy simulate":
+      return simulatePolicy(command, session);
+    case "policy learn":
+      return learnFromFacts(command, session);
     case "agent list":
       return listAgents(command, session);
     case "agent inspect":

@@ -9,7 +9,7 @@ import { LIMITS } from "../core/limits.ts";
 import type { PolicyDocument } from "../core/policy/document.ts";
 import { loadPolicy } from "../core/policy/load.ts";
 import { formatProblems } from "../core/policy/position.ts";
-import { questionOf } from "../core/replay/question.ts";
+import { questionOf } from "../core/policy/question.ts";
 import type { FlipGroup, ReplayReport, SideVerdict } from "../core/replay/replay.ts";
 import type { ReplayPolicy } from "../core/replay/side.ts";
 import {

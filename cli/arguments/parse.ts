@@ -200,6 +200,6 @@ function flagConflict({ tls_ca, tls_cert, tls_key }: Invocation): string | undef
 }
 
 const EXIT_CODES = message`Exit codes: 0 ok, 1 failure, 2 wrong usage, 3 denied, 4 approval pending,
-5 gateway unreachable, 6 verification failed.
+5 gateway unreachable, 6 verification failed, 7 differences or findings with --fail-on-flip or --strict.
 
 Example: ${commandLine("aasm check --dry-run exec -- rm -rf /tmp/work")}`;

@@ -1,13 +1,14 @@
 /**
- * The grammar of `aasm policy`. Everything here is local: no gateway is asked.
+ * The grammar of `aasm policy`. What asks a gateway stands in `policy_replay.ts`.
  *
  * @module
  */
 import { merge, object, or } from "@optique/core/constructs";
 import { message } from "@optique/core/message";
-import { multiple, optional } from "@optique/core/modifiers";
-import { argument, command, constant, option } from "@optique/core/primitives";
+import { multiple, optional, withDefault } from "@optique/core/modifiers";
+import { argument, command, constant, flag, option } from "@optique/core/primitives";
 import { action, subject } from "./action.ts";
+import { learn, replay, simulate } from "./policy_replay.ts";
 import { path, time } from "./values.ts";
 
 const validate = command(
@@ -58,7 +59,27 @@ const schema = command("schema", object({ command: constant("policy schema") }),
   footer: message`Example: aasm policy schema > policy.schema.json`,
 });
 
+const analyze = command(
+  "analyze",
+  object({
+    command: constant("policy analyze"),
+    path: argument(path("FILE|DIR", "any")),
+    strict: withDefault(
+      flag("--strict", { description: message`Exit with 7 when anything is found.` }),
+      false,
+    ),
+  }),
+  {
+    brief: message`Rules that can do nothing or contradict each other, each with a request to try.`,
+    footer: message`Example: aasm policy analyze policies/balanced.yaml --strict`,
+  },
+);
+
 /** The `policy` group. */
-export const policy = command("policy", or(validate, explain, test, schema), {
-  brief: message`Check, explain and test policy files.`,
-});
+export const policy = command(
+  "policy",
+  or(validate, explain, test, schema, analyze, simulate, replay, learn),
+  {
+    brief: message`Check, explain, test, analyse, replay and learn policies.`,
+  },
+);

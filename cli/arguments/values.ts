@@ -225,3 +225,36 @@ export function time(metavar = "TIME"): ValueParser<"sync", number> {
     },
   });
 }
+
+/** The beginning of a window: a moment, or so long before now. */
+export type Since = { readonly at_ms: number } | { readonly ago_ms: number };
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+/** A date, a time, or a length before now such as `7d`, `24h` or `30m`. */
+export function since(metavar = "TIME|LENGTH"): ValueParser<"sync", Since> {
+  return value<Since>({
+    metavar,
+    placeholder: { ago_ms: 0 },
+    format: (given) =>
+      "at_ms" in given
+        ? new Date(given.at_ms).toISOString()
+        : given.ago_ms % 86_400_000 === 0
+        ? `${given.ago_ms / 86_400_000}d`
+        : `${given.ago_ms / 60_000}m`,
+    read(given) {
+      const length = /^(\d{1,6})([mhd])$/.exec(given);
+      const unit_ms = UNIT_MS[length?.[2] ?? ""];
+      if (unit_ms !== undefined) return { value: { ago_ms: Number(length?.[1]) * unit_ms } };
+      const ms = isoTimeMs(given);
+      if (ms !== undefined) return { value: { at_ms: ms } };
+      return {
+        expected: message`a length such as ${"7d"} or ${"24h"}, or a date such as ${"2026-01-31"}`,
+      };
+    },
+  });
+}

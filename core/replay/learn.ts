@@ -14,7 +14,7 @@ import type { DecisionFact } from "./facts.ts";
 import { coverHosts, type Covering, coverPaths, GENERALISING } from "./generalise.ts";
 import { REPLAY_LIMITS } from "./limits.ts";
 import { Observations, type Sighting, type ToolSighting } from "./observe.ts";
-import { questionOf } from "./question.ts";
+import { questionOf } from "../policy/question.ts";
 import type { FactBatch } from "./replay.ts";
 import { type ReplayPolicy, ReplaySide } from "./side.ts";
 

@@ -47,7 +47,8 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   add(await openIam(house));
   const ledger = add(await openLedger(house));
   add(await openPolicyAdmin(house));
-  add(await openFacts(house));
+  const price = ledger.parts?.ledger?.price.bind(ledger.parts.ledger);
+  add(await openFacts(house, price === undefined ? {} : { price }));
   const routing = await loadRouting(house.config.approval_routing);
   const approvals = add(await openApprovals(house, { routing }));
   add(await openNotifications(house, approvals));

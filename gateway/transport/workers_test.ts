@@ -17,7 +17,7 @@ import { type GatewayConfig, parseArguments } from "../config.ts";
 import { type Gateway, startGateway } from "../server.ts";
 
 const POLICY = "tools:\n  bash: { allow: false }\n  search: { allow: true }\n" +
-  "  deploy: { allow: true, requires_approval_if: 'tool == \"deploy\"' }\n";
+  "  deploy: { allow: false }\n";
 
 interface Running {
   readonly gateway: Gateway;

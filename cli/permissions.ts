@@ -112,6 +112,13 @@ function needsOf(command: Command): Needs {
     case "alerts detectors":
     case "alerts baseline":
     case "alerts reset-baseline":
+    case "budget summary":
+    case "budget forecast":
+    case "budget tree":
+    case "budget pricing":
+    case "cost summary":
+    case "cost forecast":
+    case "cost tree":
     case "audit list":
     case "audit tail":
       return OPERATOR;

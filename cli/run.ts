@@ -26,6 +26,13 @@ import {
   watchAlerts,
 } from "./commands/alerts.ts";
 import { listDetectors, resetBaseline, showBaseline } from "./commands/baseline.ts";
+import {
+  forecastBudgets,
+  showBudgetTree,
+  showPricing,
+  summarizeBudgets,
+  summarizeCosts,
+} from "./commands/budget.ts";
 import { listAudit, tailAudit } from "./commands/audit.ts";
 import { exportAudit } from "./commands/audit_export.ts";
 import { exportCompliance } from "./commands/compliance_export.ts";
@@ -175,6 +182,18 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return showBaseline(command, session);
     case "alerts reset-baseline":
       return resetBaseline(command, session);
+    case "budget summary":
+      return summarizeBudgets(command, session);
+    case "budget forecast":
+    case "cost forecast":
+      return forecastBudgets(command, session);
+    case "budget tree":
+    case "cost tree":
+      return showBudgetTree(command, session);
+    case "budget pricing":
+      return showPricing(session);
+    case "cost summary":
+      return summarizeCosts(command, session);
     case "audit list":
       return listAudit(command, session);
     case "audit tail":

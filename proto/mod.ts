@@ -20,6 +20,7 @@ export * as replay from "./gen/assembly/admin/v1/replay_pb.ts";
 export * as policy_admin from "./gen/assembly/admin/v1/policy_admin_pb.ts";
 export * as iam from "./gen/assembly/admin/v1/iam_pb.ts";
 export * as approvals from "./gen/assembly/admin/v1/approvals_pb.ts";
+export * as ledger from "./gen/assembly/admin/v1/ledger_pb.ts";
 export * as alerts from "./gen/assembly/admin/v1/alerts_pb.ts";
 export * as admin from "./gen/assembly/admin/v1/admin_pb.ts";
 export * as identity from "./gen/assembly/admin/v1/identity_pb.ts";

@@ -17,6 +17,7 @@ import { agent } from "./agent.ts";
 import { alerts } from "./alerts.ts";
 import { approvals } from "./approvals.ts";
 import { audit } from "./audit.ts";
+import { budget, cost } from "./budget.ts";
 import { policy } from "./policy.ts";
 import { topology } from "./topology.ts";
 import { refusalText } from "./refusal.ts";
@@ -106,7 +107,21 @@ const version = command("version", object({ command: constant("version") }), {
 
 const parser = merge(
   global_flags,
-  object({ run: or(status, check, policy, agent, approvals, alerts, topology, audit, version) }),
+  object({
+    run: or(
+      status,
+      check,
+      policy,
+      agent,
+      approvals,
+      alerts,
+      budget,
+      cost,
+      topology,
+      audit,
+      version,
+    ),
+  }),
 );
 
 /** Everything a valid command line says. */

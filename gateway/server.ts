@@ -84,22 +84,38 @@ export async function startGateway(
   config: GatewayConfig,
   clock: Clock = SYSTEM_CLOCK,
 ): Promise<Gateway> {
-  const state = await openState(config, clock);
+  // The registry is asked what a team's budget leaves, and the ledger that knows opens after it.
+  const made: Made = {};
+  const state = await openState(
+    config,
+    clock,
+    (org_id, team_id) => made.rooms?.teamBudgetRemaining(org_id, team_id),
+  );
   try {
-    return await assemble(config, clock, state);
+    return await assemble(config, clock, state, made);
   } catch (error) {
     await state.close();
     throw error;
   }
 }
 
-async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): Promise<Gateway> {
+/** What is made after something that asks for it. */
+interface Made {
+  engine?: DecisionEngine;
+  rooms?: Rooms;
+}
+
+async function assemble(
+  config: GatewayConfig,
+  clock: Clock,
+  state: OpenState,
+  made: Made,
+): Promise<Gateway> {
   const { audit, registry } = state;
   const counters = new Counters();
   const { policy, history } = await openPolicy({ config, store: state.store, audit, clock });
   const buckets = new RateBuckets();
   const control_streams = new ControlStreams(registry);
-  const made: { engine?: DecisionEngine } = {};
   const rooms = await openRooms({
     config,
     clock,
@@ -114,6 +130,7 @@ async function assemble(config: GatewayConfig, clock: Clock, state: OpenState): 
     counters,
     engine: () => made.engine ?? fail("the engine was asked for before it was made"),
   });
+  made.rooms = rooms;
   try {
     const engine = new DecisionEngine({
       registry,

@@ -12,6 +12,7 @@ import { type Challenges, MemoryChallenges } from "./identity/challenges.ts";
 import { Operators } from "./identity/operators.ts";
 import { changeEntry } from "./registry/changes.ts";
 import { Enrolments } from "./registry/enrolments.ts";
+import type { TeamBudgetRemaining } from "./registry/context.ts";
 import { Registry } from "./registry/registry.ts";
 
 /** Everything durable, open. */
@@ -35,9 +36,14 @@ const FIRST_OPERATOR = "local";
 /**
  * Opens or creates the state.
  *
+ * @param teamBudgetRemaining From the ledger, for policies that ask. @default nobody knows
  * @throws {Error} with what failed and what to do next; nothing is left open then.
  */
-export async function openState(config: GatewayConfig, clock: Clock): Promise<OpenState> {
+export async function openState(
+  config: GatewayConfig,
+  clock: Clock,
+  teamBudgetRemaining?: TeamBudgetRemaining,
+): Promise<OpenState> {
   await makeDirectory(config.state_dir);
   await makeDirectory(config.audit_dir);
   const { log: audit, recovery } = await AuditLog.open({
@@ -54,6 +60,7 @@ export async function openState(config: GatewayConfig, clock: Clock): Promise<Op
       now_ms: clock.now_ms,
       strict: config.strict_identity,
       orphan_mode: config.orphan_mode,
+      ...(teamBudgetRemaining === undefined ? {} : { teamBudgetRemaining }),
       stale_agents: config.stale_agents,
       ...(config.agent_token_ttl_ms === undefined
         ? {}

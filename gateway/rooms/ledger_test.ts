@@ -290,3 +290,26 @@ Deno.test("an agent suspended for its budget resumes with a heartbeat once there
     });
   });
 });
+
+Deno.test("a condition can ask what the team's monthly limit leaves", async () => {
+  const policy = `tools:
+  llm_call: { allow: true }
+  search: { allow: true, requires_approval_if: "team.budget_remaining < 1" }
+budget: { team_monthly_limit_usd: 1.5 }
+`;
+  await withGateway(policy, async ({ channel }) => {
+    const agent = await registerAgent(channel, { org: "o1", team: "t1" });
+    const client = createClient(PolicyService, channel);
+    const search = async () => {
+      const { decision } = await client.checkAction({
+        agentId: { orgId: agent.org, teamId: agent.team, agentId: agent.did },
+        credentialToken: agent.token,
+        context: { action: { case: "toolCall", value: { toolName: "search" } } },
+      }, { metadata: new Metadata().set("aasm-approval", "defer") });
+      return decision;
+    };
+    assert.equal(await search(), 1);
+    assert.equal((await askModel(channel, agent, 40_000)).decision, 1);
+    assert.equal(await search(), 3, "sixty cents are spent: a person must agree");
+  });
+});

@@ -123,6 +123,7 @@ async function assemble(
     audit,
     registry,
     operators: state.operators,
+    enrolments: state.enrolments,
     control_streams,
     policy,
     policy_history: history,

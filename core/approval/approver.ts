@@ -4,7 +4,9 @@
  * The rule, first refusal first:
  * 1. never the requesting agent, under any registration of its agent id;
  * 2. never an agent of the same delegation tree: ancestor, descendant, or below the same root;
- * 3. never an operator who owns the agent, unless the routing says `owner_may_decide`;
+ * 3. never an operator who owns the agent (whose enrolment it registered under), if the routing file
+ *    has a row for the request and that row does not say `owner_may_decide`: without a routing file
+ *    one operator alone must be able to run a gateway;
  * 4. nobody of another organisation or team; a request without a team is for operators alone; an
  *    agent that merely says which team it is of decides nothing for one whose enrolment names it;
  * 5. an agent only where the route admits agents: it went to the team's admins, as the reference's

@@ -75,6 +75,7 @@ export class Rig {
       texts: this.texts,
       routing: this.routing,
       agentByKey: (key) => this.agents.get(key),
+      ownerOf: () => undefined,
       documentOf: () => undefined,
       random: {
         uuid: () => `00000000-0000-4000-8000-${String(++this.#ids).padStart(12, "0")}`,

@@ -24,6 +24,7 @@ import {
   TIMED_OUT,
 } from "../../core/approval/mod.ts";
 import type { PolicyDocument } from "../../core/policy/document.ts";
+import type { AgentRecord } from "../../storage/sqlite/records.ts";
 import { clean, resourceOf } from "../engine/evidence.ts";
 import type { ApprovalAsk, ApprovalOutcome, ApprovalsPart } from "../engine/parts.ts";
 import { tokenHash } from "../identity/tokens.ts";
@@ -39,6 +40,8 @@ export interface PartDependencies {
   readonly texts: ShownTexts;
   readonly routing: readonly RoutingRow[];
   readonly agentByKey: AgentByKey;
+  /** Operator who answers for an agent, when one is known. */
+  readonly ownerOf: (agent: AgentRecord) => string | undefined;
   /** A document in force, by digest. */
   readonly documentOf: (digest: string) => PolicyDocument | undefined;
   /** UUIDs and resume tokens, from a CSPRNG. */
@@ -122,7 +125,8 @@ export class QueuedApprovals implements ApprovalsPart {
 
   #newRequest(ask: ApprovalAsk, call: CallDigest): Parameters<ApprovalQueue["file"]>[0] {
     const { decision, principal } = ask;
-    const requester = requesterOf(principal, ask.record, this.#on.agentByKey);
+    const { agentByKey, ownerOf } = this.#on;
+    const requester = requesterOf(principal, ask.record, agentByKey, ownerOf);
     const timeout_ms = (decision.approval_timeout_secs ?? DEFAULT_TIMEOUT_SECS) * 1000;
     const section = decision.policy_doc_id === undefined
       ? undefined
@@ -139,7 +143,7 @@ export class QueuedApprovals implements ApprovalsPart {
       ...(rule === undefined || ask.asked_by !== "policy" ? {} : { rule }),
       micro_usd: ask.micro_usd,
       asked_by: ask.asked_by,
-      why: "",
+      why: clean(ask.why ?? ""),
       timeout_ms: Math.min(timeout_ms, APPROVAL_LIMITS.timeout_ms),
       route: routeFor(this.#on.routing, {
         ...(requester.team_id === undefined ? {} : { team_id: requester.team_id }),

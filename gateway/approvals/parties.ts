@@ -32,11 +32,14 @@ export function requesterOf(
   principal: Principal,
   record: AgentRecord | undefined,
   byKey: AgentByKey,
+  ownerOf: (agent: AgentRecord) => string | undefined,
 ): Requester {
   const agent = boundAgent(principal);
   if (record === undefined) return { ...agent, ancestors: [], enrolled: false };
+  const owner = ownerOf(record);
   return {
     ...agent,
+    ...(owner === undefined ? {} : { owner }),
     root_key: record.root_key,
     ancestors: ancestorsOf(record, byKey),
     enrolled: record.tenancy === "enrolled",

@@ -224,6 +224,7 @@ export class DecisionEngine {
       policy_digests,
       micro_usd,
       asked_by,
+      ...(asked_by === "anomaly" && more.anomaly !== undefined && { why: more.anomaly.reason }),
       terms,
     });
     const waited = { ...more, waited_us: clock.monotonic_us() - asked_us };

@@ -119,6 +119,8 @@ export interface ApprovalAsk extends Asked {
   readonly micro_usd: number;
   /** Who or what asks: a policy's condition, or the anomaly detectors. */
   readonly asked_by: "policy" | "anomaly";
+  /** What the detectors saw, for the approver; absent when a policy asks. */
+  readonly why?: string;
   readonly terms: CallTerms;
 }
 

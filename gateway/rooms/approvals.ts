@@ -13,6 +13,7 @@ import { ApprovalQueue } from "../approvals/queue.ts";
 import { ShownTexts } from "../approvals/shown_texts.ts";
 import { approvalHandlers } from "../services/approval.ts";
 import { approvalAdminHandlers } from "../services/approval_admin.ts";
+import type { AgentRecord } from "../../storage/sqlite/records.ts";
 import type { House, Room } from "./room.ts";
 
 /** What the room needs of the house. */
@@ -25,6 +26,8 @@ export type ApprovalsHouse = Pick<
 export interface ApprovalsOptions {
   /** Rows of the routing file; none: roles decide. */
   readonly routing?: readonly RoutingRow[];
+  /** Operator who answers for an agent. @default nobody does */
+  readonly ownerOf?: (agent: AgentRecord) => string | undefined;
   /** UUIDs and resume tokens. @default the platform's CSPRNG */
   readonly random?: { readonly uuid: () => string; readonly token: () => string };
   /** Whether the room keeps its own time. @default true; a simulation calls `tick` itself */
@@ -46,6 +49,16 @@ export interface ApprovalsRoom extends Room {
 
 const RESOLUTIONS: ReadonlySet<string> = new Set(["approved", "rejected", "expired", "revoked"]);
 
+/** The operator whose enrolment an agent registered under answers for it. */
+export function enrolledBy(
+  { enrolments }: Pick<House, "enrolments">,
+): (agent: AgentRecord) => string | undefined {
+  return ({ enrolment_id }) => {
+    const by = enrolment_id === undefined ? undefined : enrolments.byId(enrolment_id)?.created_by;
+    return by?.startsWith("operator:") === true ? by.slice("operator:".length) : undefined;
+  };
+}
+
 /** Opens the room. A stored queue that cannot be understood opens as one that refuses. */
 export async function openApprovals(
   house: ApprovalsHouse,
@@ -59,6 +72,7 @@ export async function openApprovals(
     texts,
     routing: options.routing ?? [],
     agentByKey: (key) => registry.byKey(key),
+    ownerOf: options.ownerOf ?? (() => undefined),
     documentOf: (digest) =>
       policy.current.documents.find(({ document }) => document.digest === digest)?.document,
     random: options.random ?? { uuid: () => crypto.randomUUID(), token: newResumeToken },

@@ -5,7 +5,7 @@
  * @module
  */
 import { openFacts } from "./facts.ts";
-import { loadRouting, openApprovals } from "./approvals.ts";
+import { enrolledBy, loadRouting, openApprovals } from "./approvals.ts";
 import { openAlerts } from "./alerts.ts";
 import { openAnomalies } from "./anomalies.ts";
 import { openIam } from "./iam.ts";
@@ -50,7 +50,7 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   const price = ledger.parts?.ledger?.price.bind(ledger.parts.ledger);
   add(await openFacts(house, price === undefined ? {} : { price }));
   const routing = await loadRouting(house.config.approval_routing);
-  const approvals = add(await openApprovals(house, { routing }));
+  const approvals = add(await openApprovals(house, { routing, ownerOf: enrolledBy(house) }));
   add(await openNotifications(house, approvals));
   add(await openTopology(house));
   const { alerts } = add(await openAlerts(house));

@@ -18,6 +18,7 @@ import type { PolicyStore } from "../engine/policy_store.ts";
 import type { Operators } from "../identity/operators.ts";
 import type { PolicyHistory } from "../policy/history.ts";
 import type { ControlStreams } from "../registry/control_streams.ts";
+import type { Enrolments } from "../registry/enrolments.ts";
 import type { Registry } from "../registry/registry.ts";
 
 /** What rooms stand on. */
@@ -28,6 +29,7 @@ export interface House {
   readonly audit: AuditLog;
   readonly registry: Registry;
   readonly operators: Operators;
+  readonly enrolments: Enrolments;
   readonly control_streams: ControlStreams;
   readonly policy: PolicyStore;
   readonly policy_history: PolicyHistory;

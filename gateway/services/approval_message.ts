@@ -26,6 +26,7 @@ export function approvalMessage(request: ApprovalRequest): MessageInitShape<type
     actionType: request.action_type,
     resource: request.resource,
     askedBy: request.asked_by,
+    why: request.why,
     rule: rule?.path ?? "",
     ruleAt: rule === undefined ? "" : `${rule.file}:${rule.line}:${rule.column}`,
     policyDocIds: [...request.policy_digests],

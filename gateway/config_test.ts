@@ -125,3 +125,30 @@ Deno.test("webhooks are https, signed, and hold no user; what they are called st
   const plain = configOf("--slack-webhook", "http://127.0.0.1:9/", "--allow-private-webhook");
   assert.equal(plain.notify?.slack?.url, "http://127.0.0.1:9/");
 });
+
+Deno.test("tokens do not expire unless asked to, and then within bounds", () => {
+  assert.equal(configOf().agent_token_ttl_ms, undefined);
+  assert.equal(configOf("--agent-token-ttl", "off").agent_token_ttl_ms, undefined);
+  assert.equal(configOf("--agent-token-ttl", "12h").agent_token_ttl_ms, 43_200_000);
+  assert.equal(configOf("--agent-token-ttl", "365d").agent_token_ttl_ms, 365 * 86_400_000);
+  for (const wrong of ["0s", "59s", "366d", "12", "h", "-1h", "1.5h", "12H", "999999999d"]) {
+    assert.match(refusalOf("--agent-token-ttl", wrong), /expected off, or 60s to 365d/);
+  }
+});
+
+Deno.test("who may join, what becomes of orphans and of the silent is said in words", () => {
+  const plain = configOf();
+  assert.deepEqual(
+    [plain.require_enrolment, plain.orphan_mode, plain.stale_agents],
+    [false, "suspend", "deny"],
+  );
+  const said = configOf(
+    ...["--require-enrolment", "--orphan-mode", "cascade", "--stale-agents", "allow"],
+  );
+  assert.deepEqual(
+    [said.require_enrolment, said.orphan_mode, said.stale_agents],
+    [true, "cascade_deregister", "allow"],
+  );
+  assert.match(refusalOf("--orphan-mode", "forget"), /expected suspend or promote or cascade/);
+  assert.match(refusalOf("--stale-agents", "maybe"), /expected deny or allow/);
+});

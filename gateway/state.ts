@@ -58,6 +58,7 @@ export async function openState(
     const registry = await Registry.open({
       store,
       now_ms: clock.now_ms,
+      monotonic_ms: () => clock.monotonic_us() / 1_000,
       strict: config.strict_identity,
       orphan_mode: config.orphan_mode,
       ...(teamBudgetRemaining === undefined ? {} : { teamBudgetRemaining }),

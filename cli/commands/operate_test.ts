@@ -219,7 +219,7 @@ Deno.test("trap: agent list shows every page, not only the first", async () => {
   assert.deepEqual(tokens, ["", "p2", "p3"]);
   assert.equal(
     out.split("\n")[1],
-    "a1     researcher  langgraph  1.2      active  high  2026-01-07T12:00:00.000Z  " +
+    "a1     researcher  langgraph  1.2      active  high  -          2026-01-07T12:00:00.000Z  " +
       "ab".repeat(16),
   );
   assert.equal(out.trimEnd().split("\n").length, 4);

@@ -17,6 +17,8 @@ export interface AgentEntry {
   readonly team: Team;
   parent: AgentEntry | undefined;
   readonly children: Set<AgentEntry>;
+  /** When the last heartbeat came to this process; absent before the first since its start. */
+  heard_monotonic_ms: number | undefined;
   /** Computed on demand; dropped when a child comes or goes. */
   child_facts: ChildFacts | undefined;
 }
@@ -157,6 +159,7 @@ export class AgentIndex {
       team: this.#team(record),
       parent: this.#parentOf(record),
       children: new Set(),
+      heard_monotonic_ms: undefined,
       child_facts: undefined,
     };
     this.#ended.delete(record.key);

@@ -69,9 +69,7 @@ export class Changing extends Lookups {
   ): Promise<ChangeResult> {
     const [own, ...others] = planned;
     if (own === undefined) throw new RegistryError("not_found", "no agent was named");
-    const previous_status = own.before === undefined
-      ? "deregistered"
-      : this.statusOf(own.before, this.now_ms());
+    const previous_status = own.before === undefined ? "deregistered" : this.statusOf(own.before);
     const [audit_index] = await this.#changes.make(planned, beside);
     const also = others.map(({ after }) => after);
     return { agent: own.after, previous_status, audit_index, also };

@@ -42,7 +42,7 @@ export type IdentityOutcome =
 /** What the circuit looks at. */
 export interface CircuitOptions {
   readonly index: AgentIndex;
-  readonly statusOf: (record: AgentRecord, now_ms: number) => AgentStatus;
+  readonly statusOf: (record: AgentRecord) => AgentStatus;
   /** Refuse agents that are not registered instead of asking the policies without a tenant. */
   readonly strict: boolean;
   readonly budget: TeamBudgetRemaining | undefined;
@@ -140,7 +140,7 @@ function boundPrincipal(options: CircuitOptions, entry: AgentEntry, now_ms: numb
     engine_key: entry.engine_key,
     registry_key: record.key,
     ...tenantOf(record),
-    status: options.statusOf(record, now_ms),
+    status: options.statusOf(record),
     context: new RegisteredContext(entry, options.index, now_ms, options.budget),
   };
 }

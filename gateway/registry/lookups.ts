@@ -34,6 +34,11 @@ export type Found =
 export interface LookupOptions {
   /** Wall clock, milliseconds. */
   readonly now_ms: () => number;
+  /**
+   * Clock that never jumps, milliseconds since any start: silence is measured with it, so that setting
+   * the wall clock makes no agent stale and keeps none from it. Default: the wall clock.
+   */
+  readonly monotonic_ms?: () => number;
   /** Refuse agents that are not registered (trap 39). Default false, as in the reference. */
   readonly strict?: boolean;
   /**
@@ -50,16 +55,20 @@ export class Lookups {
   protected readonly index = new AgentIndex();
   protected readonly now_ms: () => number;
   protected readonly opened_ms: number;
+  protected readonly monotonic_ms: () => number;
+  readonly #opened_monotonic_ms: number;
   readonly #circuit: CircuitOptions;
 
   protected constructor(options: LookupOptions) {
     this.now_ms = options.now_ms;
     this.opened_ms = options.now_ms();
+    this.monotonic_ms = options.monotonic_ms ?? options.now_ms;
+    this.#opened_monotonic_ms = this.monotonic_ms();
     const stale = options.stale_agents === "allow" ? "active" : "stale";
     this.#circuit = {
       index: this.index,
-      statusOf: (record, now_ms) => {
-        const status = this.statusOf(record, now_ms);
+      statusOf: (record) => {
+        const status = this.statusOf(record);
         return status === "stale" ? stale : status;
       },
       strict: options.strict ?? false,
@@ -130,14 +139,15 @@ export class Lookups {
   }
 
   /**
-   * Status at a moment. An active agent that has sent heartbeats and then none for three intervals
-   * is `stale`; one that never sent any is not judged by them, because several clients send none.
+   * Status now. An active agent that has sent heartbeats and then none for three intervals is
+   * `stale`; one that never sent any is not judged by them, because several clients send none.
    */
-  statusOf(record: AgentRecord, now_ms: number): AgentStatus {
+  statusOf(record: AgentRecord): AgentStatus {
     if (record.state.status !== "active") return record.state.status;
     if (record.last_heartbeat_ms === undefined) return "active";
-    const heard_ms = Math.max(record.last_heartbeat_ms, this.opened_ms);
-    return now_ms - heard_ms > REGISTRY_LIMITS.stale_after_ms ? "stale" : "active";
+    const heard_ms = this.index.byKey(record.key)?.heard_monotonic_ms ?? this.#opened_monotonic_ms;
+    const silence_ms = this.monotonic_ms() - heard_ms;
+    return silence_ms > REGISTRY_LIMITS.stale_after_ms ? "stale" : "active";
   }
 
   /** Whether refusals of this agent are shown only (contract `policy-and-gateway` §3.6). */
@@ -178,16 +188,14 @@ export class Lookups {
 
   /** One page of agents; see {@linkcode listAgents}. */
   list(filter: ListFilter = {}, page_size = 0, page_token = ""): AgentPage {
-    const now_ms = this.now_ms();
-    const statusOf = (record: AgentRecord) => this.statusOf(record, now_ms);
+    const statusOf = (record: AgentRecord) => this.statusOf(record);
     return listAgents(this.index, filter, statusOf, page_size, page_token);
   }
 
   /** Agents by status. */
   counts(): Readonly<Record<AgentStatus, number>> {
-    const now_ms = this.now_ms();
     const counts = { active: 0, suspended: 0, stale: 0, deregistered: this.index.ended.size };
-    for (const { record } of this.index.entries()) counts[this.statusOf(record, now_ms)]++;
+    for (const { record } of this.index.entries()) counts[this.statusOf(record)]++;
     return counts;
   }
 }

@@ -122,7 +122,7 @@ export class OperatorChanges extends Changing {
       const placement = placeBelow(this.index, key, parent, this.registering);
       const planned = planReparent(this.index, entry, placement, this.terms(actor, reason));
       if (planned.length > 0) return await this.make(planned);
-      const previous_status = this.statusOf(entry.record, this.now_ms());
+      const previous_status = this.statusOf(entry.record);
       return { agent: entry.record, previous_status, audit_index: undefined, also: [] };
     });
   }

@@ -157,6 +157,7 @@ export class Registry extends OperatorChanges {
     const now_ms = this.now_ms();
     const heard_ms = Math.max(now_ms, entry.record.last_heartbeat_ms ?? 0);
     entry.record = { ...entry.record, last_heartbeat_ms: heard_ms };
+    entry.heard_monotonic_ms = this.monotonic_ms();
     this.#heartbeats.note(key, heard_ms, now_ms);
     return entry.record;
   }

@@ -99,11 +99,27 @@ Deno.test("trap 43: a stale agent is denied, or only shown, as the gateway was t
     fixture.now_ms += 90_001;
     const record = fixture.registry.byKey(agent.key);
     assert.ok(record !== undefined);
-    assert.equal(fixture.registry.statusOf(record, fixture.now_ms), "stale");
+    assert.equal(fixture.registry.statusOf(record), "stale");
     assert.equal(
       fixture.registry.principalOf(record, fixture.now_ms).status,
       stale_agents === "deny" ? "stale" : "active",
     );
     assert.equal(fixture.registry.counts().stale, 1);
+  }
+});
+
+Deno.test("trap 43: a wall clock that jumps, either way, makes no agent stale and hides no silence", async () => {
+  let monotonic_ms = 0;
+  const fixture = await Fixture.create({ monotonic_ms: () => monotonic_ms });
+  const { agent } = await fixture.register("a");
+  const status = () => fixture.registry.statusOf(fixture.registry.byKey(agent.key) ?? agent);
+  fixture.registry.heartbeat(agent.key);
+  for (const jump_ms of [365 * 24 * HOUR_MS, -2 * 365 * 24 * HOUR_MS]) {
+    fixture.now_ms += jump_ms;
+    assert.equal(status(), "active");
+    monotonic_ms += 90_001;
+    assert.equal(status(), "stale");
+    fixture.registry.heartbeat(agent.key);
+    assert.equal(status(), "active");
   }
 });

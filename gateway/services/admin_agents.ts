@@ -220,7 +220,7 @@ export function agentMessage(
     name: record.name,
     framework: record.framework,
     version: record.version,
-    status: registry.statusOf(record, now_ms),
+    status: registry.statusOf(record),
     statusReason: state.status === "active" ? "" : state.reason,
     riskTier: riskTierToWire(record.risk_tier),
     governanceLevel: record.governance_level,

@@ -71,7 +71,7 @@ export function approvalHandlers(
       const caller = requireAgent(context, on.registry, on.counters);
       if (!UUID.test(requestId)) throw invalid("request_id: is not a UUID");
       const answer = answerOf(decision, reason);
-      const status = on.registry.statusOf(caller, on.queue.now_ms());
+      const status = on.registry.statusOf(caller);
       if (status !== "active") {
         throw new GrpcError(`the calling agent is ${status}`, Code.PERMISSION_DENIED);
       }

@@ -212,7 +212,7 @@ function nodeMessage(
     agentId: record.agent_id,
     name: record.name,
     depth: record.depth,
-    status: registry.statusOf(record, now_ms),
+    status: registry.statusOf(record),
     parentKey: record.orphaned ? "" : record.parent_key ?? "",
     rootKey: record.root_key,
     delegationReason: record.delegation_reason ?? "",

@@ -13,6 +13,12 @@ export interface Input {
   readonly interactive: boolean;
   /** The next line without its end; `undefined` at the end of input. */
   line(): Promise<string | undefined>;
+  /**
+   * Everything to the end of input, as bytes.
+   *
+   * @returns `undefined` when it is longer than `bytes_max`.
+   */
+  all(bytes_max: number): Promise<Uint8Array | undefined>;
   /** Key presses; the terminal echoes nothing meanwhile. */
   keys(): AsyncIterable<Key>;
 }
@@ -24,12 +30,13 @@ const LINE_BYTES_MAX = 8_192;
 export const NO_INPUT: Input = {
   interactive: false,
   line: () => Promise.resolve(undefined),
+  all: () => Promise.resolve(new Uint8Array()),
   keys: async function* () {},
 };
 
 /** Standard input of this process. */
 export function processInput(): Input {
-  return { interactive: Deno.stdin.isTerminal(), line: readLine, keys: readKeys };
+  return { interactive: Deno.stdin.isTerminal(), line: readLine, all: readAll, keys: readKeys };
 }
 
 async function readLine(): Promise<string | undefined> {
@@ -43,6 +50,18 @@ async function readLine(): Promise<string | undefined> {
     if (bytes.length < LINE_BYTES_MAX) bytes.push(byte);
   }
   return new TextDecoder().decode(new Uint8Array(bytes)).replace(/\r$/, "");
+}
+
+async function readAll(bytes_max: number): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(bytes_max + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const count = await Deno.stdin.read(bytes.subarray(length));
+    if (count === null) return bytes.subarray(0, length);
+    length += count;
+  }
+  bytes.fill(0);
+  return undefined;
 }
 
 async function* readKeys(): AsyncGenerator<Key> {

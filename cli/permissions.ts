@@ -119,9 +119,21 @@ function needsOf(command: Command): Needs {
     case "cost summary":
     case "cost forecast":
     case "cost tree":
+    case "ops list":
+    case "ops pause":
+    case "ops resume":
+    case "ops terminate":
+    case "ops halt-all":
+    case "ops lift":
+    case "secrets set":
+    case "secrets list":
+    case "secrets delete":
+    case "secrets rotate-key":
     case "audit list":
     case "audit tail":
       return OPERATOR;
+    case "secrets scan":
+      return { ...OPERATOR, read: [command.file] };
     case "agent rotate-token":
       return { gateway: true, operator: false, read: wordFile(command.token), write: [] };
     case "check":

@@ -41,8 +41,16 @@ import { verifyAudit, verifyChain } from "./commands/audit_verify.ts";
 import { checkAction } from "./commands/check.ts";
 import { analyzePolicies } from "./commands/policy_analyze.ts";
 import { learnFromFacts, replayPolicy, simulatePolicy } from "./commands/policy_replay.ts";
+import { giveOrder, haltAll, listOps } from "./commands/ops.ts";
 import { explainPolicy, printPolicySchema, validatePolicies } from "./commands/policy.ts";
 import { testPolicies } from "./commands/policy_tests.ts";
+import {
+  deleteSecret,
+  listSecrets,
+  rotateSecretsKey,
+  scanFile,
+  setSecret,
+} from "./commands/secrets.ts";
 import { showStatus } from "./commands/status.ts";
 import { showVersion } from "./commands/version.ts";
 import { CommandError, ExitCode } from "./exit_code.ts";
@@ -194,6 +202,25 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return showPricing(session);
     case "cost summary":
       return summarizeCosts(command, session);
+    case "ops list":
+      return listOps(command, session);
+    case "ops pause":
+    case "ops resume":
+    case "ops terminate":
+    case "ops lift":
+      return giveOrder(command, session);
+    case "ops halt-all":
+      return haltAll(command, session);
+    case "secrets set":
+      return setSecret(command, session);
+    case "secrets list":
+      return listSecrets(command, session);
+    case "secrets delete":
+      return deleteSecret(command, session);
+    case "secrets rotate-key":
+      return rotateSecretsKey(session);
+    case "secrets scan":
+      return scanFile(command, session);
     case "audit list":
       return listAudit(command, session);
     case "audit tail":

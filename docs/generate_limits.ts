@@ -113,6 +113,7 @@ const CONSTANTS = [
   "grpc/offload/origin.ts",
   "grpc/offload/relayed_call.ts",
   "cli/files.ts",
+  "cli/commands/secrets.ts",
 ];
 
 const HEAD = `# Limits

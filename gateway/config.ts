@@ -214,6 +214,8 @@ const PATH_FLAGS = new Set([
   "facts-key-file",
   "approval-routing",
   "webhook-secret-file",
+  "secrets-key-file",
+  "secrets-key-command",
 ]);
 const SWITCHES = new Set([
   "allow-private-webhook",

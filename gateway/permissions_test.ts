@@ -108,3 +108,29 @@ Deno.test("a webhook adds its host and port, and the reading of its secret; neve
   assert.ok(hooked[1]?.includes(",/srv/s,"));
   assert.equal(hooked[2], plain[2]);
 });
+
+Deno.test("the secrets key adds one file to read, one variable, or one program to run", () => {
+  const plain = permissionsFor("--policy", "none");
+  const file = permissionsFor("--policy", "none", "--secrets-key-file", "k");
+  assert.equal(file[1], `${plain[1]},/srv/k`);
+  assert.equal(file.length, plain.length);
+  const env = permissionsFor("--policy", "none", "--secrets-key-env", "THE_KEY");
+  assert.deepEqual(env, [...plain, "--allow-env=THE_KEY"]);
+  const program = permissionsFor("--policy", "none", "--secrets-key-command", "/usr/bin/key");
+  assert.deepEqual(program, [...plain, "--allow-run=/usr/bin/key"]);
+});
+
+Deno.test("a secrets key comes from one place, and no flag smuggles more into the grant", () => {
+  for (
+    const flags of [
+      ["--secrets-key-file", "k", "--secrets-key-env", "K"],
+      ["--secrets-key-env", "PATH,HOME"],
+      ["--secrets-key-env", "LD_PRELOAD"],
+      ["--secrets-key-env", "DENO_DIR"],
+      ["--secrets-key-env", "lower"],
+      ["--secrets-key-command", "/bin/a,/bin/b"],
+      ["--secrets-key-command", "relative"],
+      ["--secrets-key-file", "a,b"],
+    ]
+  ) assert.equal(parseArguments(flags).action, "refuse", flags.join(" "));
+});

@@ -25,3 +25,5 @@ export * as alerts from "./gen/assembly/admin/v1/alerts_pb.ts";
 export * as admin from "./gen/assembly/admin/v1/admin_pb.ts";
 export * as identity from "./gen/assembly/admin/v1/identity_pb.ts";
 export * as admin_topology from "./gen/assembly/admin/v1/topology_pb.ts";
+export * as operations from "./gen/assembly/admin/v1/operations_pb.ts";
+export * as secret_admin from "./gen/assembly/admin/v1/secrets_pb.ts";

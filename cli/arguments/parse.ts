@@ -18,7 +18,9 @@ import { alerts } from "./alerts.ts";
 import { approvals } from "./approvals.ts";
 import { audit } from "./audit.ts";
 import { budget, cost } from "./budget.ts";
+import { ops } from "./ops.ts";
 import { policy } from "./policy.ts";
+import { secrets } from "./secrets.ts";
 import { topology } from "./topology.ts";
 import { refusalText } from "./refusal.ts";
 import { type GatewayAddress, gatewayAddress, integer, oneOf, path } from "./values.ts";
@@ -118,6 +120,8 @@ const parser = merge(
       budget,
       cost,
       topology,
+      ops,
+      secrets,
       audit,
       version,
     ),

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, GrpcError, type ServiceHandlers } from "../../grpc/mod.ts";
 import { approvals } from "../../proto/mod.ts";
-import { type Input, type Key, keysIn } from "../input.ts";
+import { type Input, type Key, keysIn, NO_INPUT } from "../input.ts";
 import { fakeGateway, TOKEN } from "../testing/fake_gateway.ts";
 import { NOW_MS, runCli } from "../testing/run_cli.ts";
 
@@ -60,6 +60,7 @@ function typing(...lines: string[]): Input {
   return {
     interactive: true,
     line: () => Promise.resolve(lines.shift()),
+    all: () => Promise.resolve(new Uint8Array()),
     keys: async function* () {},
   };
 }
@@ -249,7 +250,7 @@ Deno.test("watch -i: arrows choose, `a` and `y` approve what is shown, `r` takes
   };
   const { code, out } = await runCli([...gateway.flags, "approvals", "watch", "-i"], {
     interactive: true,
-    input: { interactive: true, line: () => Promise.resolve(undefined), keys },
+    input: { ...NO_INPUT, interactive: true, keys },
     onOut: (text) => {
       screen = text;
       if (screen.includes("3 pending")) ready.resolve();

@@ -116,6 +116,26 @@ Deno.test("the running gateway can read, write, connect, spawn and look up nothi
   });
 });
 
+Deno.test("a gateway that gets its secrets key from a program may run that one, and starts with it", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/policy.yaml`, "version: '1'\n");
+    const program = `${directory}/key`;
+    await Deno.writeTextFile(program, `#!/bin/sh\necho ${"e4".repeat(32)}\n`);
+    await Deno.chmod(program, 0o700);
+    const probed = await probe(
+      "gateway",
+      [
+        ...["--policy", "policy.yaml", "--listen", "127.0.0.1:0", "--state-dir", "state"],
+        ...["--secrets-key-command", program],
+      ],
+      directory,
+      /^(ready|error:.*)$/m,
+    );
+    assertAllRefused(probed);
+    assert.match(probed.stderr, /^ready$/m, "the gateway itself starts under these permissions");
+  });
+});
+
 Deno.test("a gateway with transport workers is refused the same, and serves", async () => {
   await inTemporaryDirectory(async (directory) => {
     await Deno.writeTextFile(`${directory}/policy.yaml`, "version: '1'\n");

@@ -26,6 +26,14 @@ export const ALERT_LIMITS = {
   watcher_events: 64,
   /** Alerts whose repetition is written in one go; the rest waits for the next. */
   write_alerts: 500,
+  /** Alert rules. One more is refused. */
+  rules: 200,
+  /** Length of a rule's name in UTF-16 units (contract `surface` §1.8). Longer: INVALID_ARGUMENT. */
+  rule_name_chars: 128,
+  /** Rules are looked at this often, in milliseconds (contract `surface` §1.8). */
+  rule_interval_ms: 60_000,
+  /** Samples kept of one measure; the oldest is dropped. */
+  rule_samples: 128,
   /** Silences are looked at, and repetitions written, this often, in milliseconds. */
   tick_interval_ms: 5_000,
 } as const;

@@ -25,6 +25,8 @@ import { Baselines, type BaselinesOptions } from "./baselines.ts";
 export interface AnomaliesOptions extends BaselinesOptions {
   /** Takes an alert. */
   readonly raise: (raise: Raise) => void;
+  /** Is told how many times the usual was seen. */
+  readonly onScore?: (score: number) => void;
   /** What a detector does where no policy says. @default only alerts */
   readonly defaults?: ResponsePlan;
 }
@@ -48,10 +50,12 @@ export class Anomalies implements AnomaliesPart {
   readonly baselines: Baselines;
   readonly #raise: (raise: Raise) => void;
   readonly #defaults: ResponsePlan;
+  readonly #onScore: (score: number) => void;
 
   constructor(options: AnomaliesOptions) {
     this.baselines = new Baselines(options);
     this.#raise = options.raise;
+    this.#onScore = options.onScore ?? (() => {});
     this.#defaults = options.defaults ?? DEFAULT_RESPONSES;
   }
 
@@ -110,6 +114,7 @@ export class Anomalies implements AnomaliesPart {
       // What is seen late cannot change an answer that has been given.
       const response = late ? "alert" : this.responseTo(sign.detector, sighting.cascade).response;
       this.#raise(raiseOf(sighting, sign, response));
+      this.#onScore(sign.seen / Math.max(1, sign.usual));
       const heavier = strongest === undefined ||
         (response !== strongest.response && stronger(response, strongest.response) === response);
       if (heavier) strongest = { response, detector: sign.detector, reason: sign.explanation };

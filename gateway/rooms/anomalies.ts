@@ -6,7 +6,8 @@
 import { AlertService } from "../../proto/gen/assembly/admin/v1/alerts_pb.ts";
 import { Anomalies } from "../anomalies/anomalies.ts";
 import { ANOMALY_ROOM_LIMITS } from "../anomalies/limits.ts";
-import type { AlertBook } from "../alerts/book.ts";
+import { Peaks } from "../alerts/rules.ts";
+import type { AlertsRoom } from "./alerts.ts";
 import { alertHandlers } from "../services/alerts.ts";
 import type { ComponentState, House, Room } from "./room.ts";
 
@@ -23,28 +24,43 @@ export interface AnomaliesRoom extends Room {
   tick(): Promise<void>;
 }
 
+/** What a simulation changes. */
+export interface AnomaliesRoomOptions {
+  /** A 32-bit number. @default the machine's randomness */
+  readonly seed?: () => number;
+  /** `false`: whoever opens the room calls {@linkcode AnomaliesRoom.tick} itself. @default true */
+  readonly timer?: boolean;
+}
+
 /** Opens the room; baselines are read when their agents act. */
-export function openAnomalies(house: AnomaliesHouse, alerts: AlertBook): AnomaliesRoom {
-  const { store, counters } = house;
+export function openAnomalies(
+  house: AnomaliesHouse,
+  { alerts, rules }: Pick<AlertsRoom, "alerts" | "rules">,
+  options: AnomaliesRoomOptions = {},
+): AnomaliesRoom {
+  const { store, counters, clock } = house;
+  const scores = new Peaks();
+  rules.sources.set("anomaly_score", scores.measure);
   const anomalies = new Anomalies({
     store,
-    seed: () => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
+    seed: options.seed ?? (() => crypto.getRandomValues(new Uint32Array(1))[0] ?? 0),
+    onScore: (score) => scores.tell(score, clock.now_ms()),
     raise: (raise) => {
       counters.add(`anomalies.${raise.source}`);
       alerts.raise(raise);
     },
   });
   const tick = () => anomalies.baselines.tick();
-  const timer = setInterval(() => {
+  const timer = options.timer === false ? undefined : setInterval(() => {
     tick().catch(() => counters.add("anomalies.tick_failed"));
   }, ANOMALY_ROOM_LIMITS.write_interval_ms);
-  Deno.unrefTimer(timer);
+  if (timer !== undefined) Deno.unrefTimer(timer);
   return {
     anomalies,
     tick,
     parts: { anomalies },
     serve: (server) => {
-      server.addService(AlertService, alertHandlers({ ...house, alerts, anomalies }));
+      server.addService(AlertService, alertHandlers({ ...house, alerts, rules, anomalies }));
       return [];
     },
     components: () => [componentOf(anomalies)],

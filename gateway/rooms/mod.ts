@@ -6,7 +6,7 @@
  */
 import { openFacts } from "./facts.ts";
 import { enrolledBy, loadRouting, openApprovals } from "./approvals.ts";
-import { openAlerts } from "./alerts.ts";
+import { openAlerts, pendingAge } from "./alerts.ts";
 import { openAnomalies } from "./anomalies.ts";
 import { openIam } from "./iam.ts";
 import { openInvalidation } from "./invalidation.ts";
@@ -53,9 +53,10 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   const approvals = add(await openApprovals(house, { routing, ownerOf: enrolledBy(house) }));
   add(await openNotifications(house, approvals));
   add(await openTopology(house));
-  const { alerts } = add(await openAlerts(house));
-  ledger.alerts?.listen((alert) => alerts.raise(budgetRaise(alert)));
-  add(openAnomalies(house, alerts));
+  const alerting = add(await openAlerts(house));
+  ledger.alerts?.listen((alert) => alerting.spent(budgetRaise(alert), alert.threshold_pct));
+  alerting.rules.sources.set("approval_pending_age", pendingAge(approvals.queue));
+  add(openAnomalies(house, alerting));
   add(await openRates(house));
   const { operations } = add(await openOperations(house));
   const { hub } = add(openInvalidation(house));

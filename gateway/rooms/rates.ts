@@ -21,16 +21,20 @@ export interface RatesRoom extends Room {
 /**
  * Puts the windows back and starts the interval.
  *
+ * @param options `timer: false`: whoever opens the room calls {@linkcode RatesRoom.tick} itself.
  * @throws {StoreError} when the store cannot be read.
  */
-export async function openRates(house: RatesHouse): Promise<RatesRoom> {
+export async function openRates(
+  house: RatesHouse,
+  options: { readonly timer?: boolean } = {},
+): Promise<RatesRoom> {
   const { store, buckets, clock, counters } = house;
   const windows = await RateWindows.open({ store, buckets, now_ms: clock.now_ms, redact: clean });
   const tick = () => windows.tick();
-  const timer = setInterval(() => {
+  const timer = options.timer === false ? undefined : setInterval(() => {
     tick().catch(() => counters.add("rates.tick_failed"));
   }, RATE_ROOM_LIMITS.write_interval_ms);
-  Deno.unrefTimer(timer);
+  if (timer !== undefined) Deno.unrefTimer(timer);
   return {
     windows,
     tick,

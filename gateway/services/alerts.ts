@@ -27,6 +27,8 @@ import {
   WIRE_STATUS,
 } from "../alerts/alert.ts";
 import { type AlertAct, type AlertBook, AlertError } from "../alerts/book.ts";
+import type { AlertRules } from "../alerts/rules.ts";
+import { alertRuleHandlers } from "./alert_rules.ts";
 import { ALERT_LIMITS } from "../alerts/limits.ts";
 import { WatchEnded } from "../alerts/watchers.ts";
 import type { Anomalies } from "../anomalies/anomalies.ts";
@@ -45,6 +47,7 @@ import { assertPermitted, requirePermission } from "./operator.ts";
 /** What the service shows and changes. */
 export interface AlertServiceDependencies {
   readonly alerts: AlertBook;
+  readonly rules: AlertRules;
   readonly anomalies: Anomalies;
   readonly registry: Registry;
   readonly policy: Pick<PolicyStore, "current">;
@@ -58,7 +61,12 @@ export interface AlertServiceDependencies {
 export function alertHandlers(
   on: AlertServiceDependencies,
 ): ServiceHandlers<typeof AlertService> {
-  return { ...listHandlers(on), ...changeHandlers(on), ...baselineHandlers(on) };
+  return {
+    ...listHandlers(on),
+    ...changeHandlers(on),
+    ...alertRuleHandlers(on),
+    ...baselineHandlers(on),
+  };
 }
 
 type Handlers = ServiceHandlers<typeof AlertService>;

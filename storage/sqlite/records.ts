@@ -132,6 +132,7 @@ export interface OperatorRecord {
  * and a text; each room reads its own records back strictly and refuses what it does not understand.
  */
 export const COLLECTIONS = [
+  "alert_rules",
   "alerts",
   "anomaly_baselines",
   "api_keys",

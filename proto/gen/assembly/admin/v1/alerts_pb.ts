@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file assembly/admin/v1/alerts.proto.
  */
 export const file_assembly_admin_v1_alerts: GenFile = /*@__PURE__*/
-  fileDesc("Ch5hc3NlbWJseS9hZG1pbi92MS9hbGVydHMucHJvdG8SEWFzc2VtYmx5LmFkbWluLnYxIs4CCgVBbGVydBIKCgJpZBgBIAEoCRIQCghzZXZlcml0eRgCIAEoCRIQCghjYXRlZ29yeRgDIAEoCRINCgVzdGF0ZRgEIAEoCRIOCgZzdGF0dXMYBSABKAkSDgoGc291cmNlGAYgASgJEg8KB21lc3NhZ2UYByABKAkSEAoIYWdlbnRfaWQYCCABKAkSEQoJYWdlbnRfa2V5GAkgASgJEg4KBm9yZ19pZBgKIAEoCRIPCgd0ZWFtX2lkGAsgASgJEhgKEGZpcnN0X2F0X3VuaXhfbXMYDCABKAQSFwoPbGFzdF9hdF91bml4X21zGA0gASgEEg0KBXRpbWVzGA4gASgEEh4KFnNpbGVuY2VkX3VudGlsX3VuaXhfbXMYDyABKAQSLQoHaGlzdG9yeRgQIAMoCzIcLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0U3RlcCJNCglBbGVydFN0ZXASEgoKYXRfdW5peF9tcxgBIAEoBBINCgVzdGF0ZRgCIAEoCRINCgVhY3RvchgDIAEoCRIOCgZyZWFzb24YBCABKAkifAoRTGlzdEFsZXJ0c1JlcXVlc3QSDQoFc3RhdGUYASABKAkSEAoIc2V2ZXJpdHkYAiABKAkSEAoIY2F0ZWdvcnkYAyABKAkSDQoFYWdlbnQYBCABKAkSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiVwoSTGlzdEFsZXJ0c1Jlc3BvbnNlEigKBmFsZXJ0cxgBIAMoCzIYLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIdCg9HZXRBbGVydFJlcXVlc3QSCgoCaWQYASABKAkiOAoNQWxlcnRSZXNwb25zZRInCgVhbGVydBgBIAEoCzIYLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0IjAKEkNoYW5nZUFsZXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSwoTU2lsZW5jZUFsZXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIYChBkdXJhdGlvbl9zZWNvbmRzGAIgASgNEg4KBnJlYXNvbhgDIAEoCSInChJXYXRjaEFsZXJ0c1JlcXVlc3QSEQoJd2l0aF9vcGVuGAEgASgIIkMKCkFsZXJ0RXZlbnQSDAoEdHlwZRgBIAEoCRInCgVhbGVydBgCIAEoCzIYLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0IiUKFExpc3REZXRlY3RvcnNSZXF1ZXN0Eg0KBWFnZW50GAEgASgJImwKCERldGVjdG9yEgwKBG5hbWUYASABKAkSDwoHbm90aWNlcxgCIAEoCRIMCgRydWxlGAMgASgJEg4KBnNvdXJjZRgEIAEoCRIQCghyZXNwb25zZRgFIAEoCRIRCglzdGF0ZWRfYnkYBiABKAkiRwoVTGlzdERldGVjdG9yc1Jlc3BvbnNlEi4KCWRldGVjdG9ycxgBIAMoCzIbLmFzc2VtYmx5LmFkbWluLnYxLkRldGVjdG9yIiMKEkdldEJhc2VsaW5lUmVxdWVzdBINCgVhZ2VudBgBIAEoCSKqBAoTR2V0QmFzZWxpbmVSZXNwb25zZRIRCglhZ2VudF9rZXkYASABKAkSDQoFa25vd24YAiABKAgSDAoEd2FybRgDIAEoCBIPCgdhY3Rpb25zGAQgASgEEhUKDXdhdGNoZWRfaG91cnMYBSABKAQSIgoVYWN0aW9uc19wZXJfNV9taW51dGVzGAYgASgBSACIAQESKgodaWRlbnRpY2FsX2NhbGxzX3Blcl81X21pbnV0ZXMYByABKAFIAYgBARIdChBzZWNyZXRzX3Blcl9ob3VyGAggASgBSAKIAQESHwoSbWljcm9fdXNkX3Blcl9jYWxsGAkgASgBSAOIAQESHwoSbWljcm9fdXNkX3Blcl9ob3VyGAogASgBSASIAQESGgoNcmVmdXNlZF9zaGFyZRgLIAEoAUgFiAEBEg0KBXRvb2xzGAwgASgNEg0KBWhvc3RzGA0gASgNEhAKCHByb2dyYW1zGA4gASgNEhcKD2FyZ3VtZW50X3NoYXBlcxgPIAEoDRIUCgxhY3RpdmVfaG91cnMYECADKAFCGAoWX2FjdGlvbnNfcGVyXzVfbWludXRlc0IgCh5faWRlbnRpY2FsX2NhbGxzX3Blcl81X21pbnV0ZXNCEwoRX3NlY3JldHNfcGVyX2hvdXJCFQoTX21pY3JvX3VzZF9wZXJfY2FsbEIVChNfbWljcm9fdXNkX3Blcl9ob3VyQhAKDl9yZWZ1c2VkX3NoYXJlIjUKFFJlc2V0QmFzZWxpbmVSZXF1ZXN0Eg0KBWFnZW50GAEgASgJEg4KBnJlYXNvbhgCIAEoCSIqChVSZXNldEJhc2VsaW5lUmVzcG9uc2USEQoJYWdlbnRfa2V5GAEgASgJMsgGCgxBbGVydFNlcnZpY2USWQoKTGlzdEFsZXJ0cxIkLmFzc2VtYmx5LmFkbWluLnYxLkxpc3RBbGVydHNSZXF1ZXN0GiUuYXNzZW1ibHkuYWRtaW4udjEuTGlzdEFsZXJ0c1Jlc3BvbnNlElAKCEdldEFsZXJ0EiIuYXNzZW1ibHkuYWRtaW4udjEuR2V0QWxlcnRSZXF1ZXN0GiAuYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRSZXNwb25zZRJbChBBY2tub3dsZWRnZUFsZXJ0EiUuYXNzZW1ibHkuYWRtaW4udjEuQ2hhbmdlQWxlcnRSZXF1ZXN0GiAuYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRSZXNwb25zZRJXCgxSZXNvbHZlQWxlcnQSJS5hc3NlbWJseS5hZG1pbi52MS5DaGFuZ2VBbGVydFJlcXVlc3QaIC5hc3NlbWJseS5hZG1pbi52MS5BbGVydFJlc3BvbnNlElgKDFNpbGVuY2VBbGVydBImLmFzc2VtYmx5LmFkbWluLnYxLlNpbGVuY2VBbGVydFJlcXVlc3QaIC5hc3NlbWJseS5hZG1pbi52MS5BbGVydFJlc3BvbnNlElUKC1dhdGNoQWxlcnRzEiUuYXNzZW1ibHkuYWRtaW4udjEuV2F0Y2hBbGVydHNSZXF1ZXN0Gh0uYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRFdmVudDABEmIKDUxpc3REZXRlY3RvcnMSJy5hc3NlbWJseS5hZG1pbi52MS5MaXN0RGV0ZWN0b3JzUmVxdWVzdBooLmFzc2VtYmx5LmFkbWluLnYxLkxpc3REZXRlY3RvcnNSZXNwb25zZRJcCgtHZXRCYXNlbGluZRIlLmFzc2VtYmx5LmFkbWluLnYxLkdldEJhc2VsaW5lUmVxdWVzdBomLmFzc2VtYmx5LmFkbWluLnYxLkdldEJhc2VsaW5lUmVzcG9uc2USYgoNUmVzZXRCYXNlbGluZRInLmFzc2VtYmx5LmFkbWluLnYxLlJlc2V0QmFzZWxpbmVSZXF1ZXN0GiguYXNzZW1ibHkuYWRtaW4udjEuUmVzZXRCYXNlbGluZVJlc3BvbnNlYgZwcm90bzM");
+  fileDesc("Ch5hc3NlbWJseS9hZG1pbi92MS9hbGVydHMucHJvdG8SEWFzc2VtYmx5LmFkbWluLnYxIs4CCgVBbGVydBIKCgJpZBgBIAEoCRIQCghzZXZlcml0eRgCIAEoCRIQCghjYXRlZ29yeRgDIAEoCRINCgVzdGF0ZRgEIAEoCRIOCgZzdGF0dXMYBSABKAkSDgoGc291cmNlGAYgASgJEg8KB21lc3NhZ2UYByABKAkSEAoIYWdlbnRfaWQYCCABKAkSEQoJYWdlbnRfa2V5GAkgASgJEg4KBm9yZ19pZBgKIAEoCRIPCgd0ZWFtX2lkGAsgASgJEhgKEGZpcnN0X2F0X3VuaXhfbXMYDCABKAQSFwoPbGFzdF9hdF91bml4X21zGA0gASgEEg0KBXRpbWVzGA4gASgEEh4KFnNpbGVuY2VkX3VudGlsX3VuaXhfbXMYDyABKAQSLQoHaGlzdG9yeRgQIAMoCzIcLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0U3RlcCJNCglBbGVydFN0ZXASEgoKYXRfdW5peF9tcxgBIAEoBBINCgVzdGF0ZRgCIAEoCRINCgVhY3RvchgDIAEoCRIOCgZyZWFzb24YBCABKAkifAoRTGlzdEFsZXJ0c1JlcXVlc3QSDQoFc3RhdGUYASABKAkSEAoIc2V2ZXJpdHkYAiABKAkSEAoIY2F0ZWdvcnkYAyABKAkSDQoFYWdlbnQYBCABKAkSEQoJcGFnZV9zaXplGAUgASgNEhIKCnBhZ2VfdG9rZW4YBiABKAkiVwoSTGlzdEFsZXJ0c1Jlc3BvbnNlEigKBmFsZXJ0cxgBIAMoCzIYLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0EhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIdCg9HZXRBbGVydFJlcXVlc3QSCgoCaWQYASABKAkiOAoNQWxlcnRSZXNwb25zZRInCgVhbGVydBgBIAEoCzIYLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0IjAKEkNoYW5nZUFsZXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSwoTU2lsZW5jZUFsZXJ0UmVxdWVzdBIKCgJpZBgBIAEoCRIYChBkdXJhdGlvbl9zZWNvbmRzGAIgASgNEg4KBnJlYXNvbhgDIAEoCSInChJXYXRjaEFsZXJ0c1JlcXVlc3QSEQoJd2l0aF9vcGVuGAEgASgIIkMKCkFsZXJ0RXZlbnQSDAoEdHlwZRgBIAEoCRInCgVhbGVydBgCIAEoCzIYLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0Iv8BCglBbGVydFJ1bGUSCgoCaWQYASABKAkSDAoEbmFtZRgCIAEoCRITCgtkZXNjcmlwdGlvbhgDIAEoCRIPCgdlbmFibGVkGAQgASgIEg4KBm1ldHJpYxgFIAEoCRIQCghvcGVyYXRvchgGIAEoCRIRCgl0aHJlc2hvbGQYByABKAESEAoIc2V2ZXJpdHkYCCABKAkSIQoZZXZhbHVhdGlvbl93aW5kb3dfc2Vjb25kcxgJIAEoDRIaChJjcmVhdGVkX2F0X3VuaXhfbXMYCiABKAQSGgoSdXBkYXRlZF9hdF91bml4X21zGAsgASgEEhAKCG1lYXN1cmVkGAwgASgIIhcKFUxpc3RBbGVydFJ1bGVzUmVxdWVzdCJFChZMaXN0QWxlcnRSdWxlc1Jlc3BvbnNlEisKBXJ1bGVzGAEgAygLMhwuYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRSdWxlIkEKE1NldEFsZXJ0UnVsZVJlcXVlc3QSKgoEcnVsZRgBIAEoCzIcLmFzc2VtYmx5LmFkbWluLnYxLkFsZXJ0UnVsZSIkChZEZWxldGVBbGVydFJ1bGVSZXF1ZXN0EgoKAmlkGAEgASgJIhkKF0RlbGV0ZUFsZXJ0UnVsZVJlc3BvbnNlIiUKFExpc3REZXRlY3RvcnNSZXF1ZXN0Eg0KBWFnZW50GAEgASgJImwKCERldGVjdG9yEgwKBG5hbWUYASABKAkSDwoHbm90aWNlcxgCIAEoCRIMCgRydWxlGAMgASgJEg4KBnNvdXJjZRgEIAEoCRIQCghyZXNwb25zZRgFIAEoCRIRCglzdGF0ZWRfYnkYBiABKAkiRwoVTGlzdERldGVjdG9yc1Jlc3BvbnNlEi4KCWRldGVjdG9ycxgBIAMoCzIbLmFzc2VtYmx5LmFkbWluLnYxLkRldGVjdG9yIiMKEkdldEJhc2VsaW5lUmVxdWVzdBINCgVhZ2VudBgBIAEoCSKqBAoTR2V0QmFzZWxpbmVSZXNwb25zZRIRCglhZ2VudF9rZXkYASABKAkSDQoFa25vd24YAiABKAgSDAoEd2FybRgDIAEoCBIPCgdhY3Rpb25zGAQgASgEEhUKDXdhdGNoZWRfaG91cnMYBSABKAQSIgoVYWN0aW9uc19wZXJfNV9taW51dGVzGAYgASgBSACIAQESKgodaWRlbnRpY2FsX2NhbGxzX3Blcl81X21pbnV0ZXMYByABKAFIAYgBARIdChBzZWNyZXRzX3Blcl9ob3VyGAggASgBSAKIAQESHwoSbWljcm9fdXNkX3Blcl9jYWxsGAkgASgBSAOIAQESHwoSbWljcm9fdXNkX3Blcl9ob3VyGAogASgBSASIAQESGgoNcmVmdXNlZF9zaGFyZRgLIAEoAUgFiAEBEg0KBXRvb2xzGAwgASgNEg0KBWhvc3RzGA0gASgNEhAKCHByb2dyYW1zGA4gASgNEhcKD2FyZ3VtZW50X3NoYXBlcxgPIAEoDRIUCgxhY3RpdmVfaG91cnMYECADKAFCGAoWX2FjdGlvbnNfcGVyXzVfbWludXRlc0IgCh5faWRlbnRpY2FsX2NhbGxzX3Blcl81X21pbnV0ZXNCEwoRX3NlY3JldHNfcGVyX2hvdXJCFQoTX21pY3JvX3VzZF9wZXJfY2FsbEIVChNfbWljcm9fdXNkX3Blcl9ob3VyQhAKDl9yZWZ1c2VkX3NoYXJlIjUKFFJlc2V0QmFzZWxpbmVSZXF1ZXN0Eg0KBWFnZW50GAEgASgJEg4KBnJlYXNvbhgCIAEoCSIqChVSZXNldEJhc2VsaW5lUmVzcG9uc2USEQoJYWdlbnRfa2V5GAEgASgJMu8ICgxBbGVydFNlcnZpY2USWQoKTGlzdEFsZXJ0cxIkLmFzc2VtYmx5LmFkbWluLnYxLkxpc3RBbGVydHNSZXF1ZXN0GiUuYXNzZW1ibHkuYWRtaW4udjEuTGlzdEFsZXJ0c1Jlc3BvbnNlElAKCEdldEFsZXJ0EiIuYXNzZW1ibHkuYWRtaW4udjEuR2V0QWxlcnRSZXF1ZXN0GiAuYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRSZXNwb25zZRJbChBBY2tub3dsZWRnZUFsZXJ0EiUuYXNzZW1ibHkuYWRtaW4udjEuQ2hhbmdlQWxlcnRSZXF1ZXN0GiAuYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRSZXNwb25zZRJXCgxSZXNvbHZlQWxlcnQSJS5hc3NlbWJseS5hZG1pbi52MS5DaGFuZ2VBbGVydFJlcXVlc3QaIC5hc3NlbWJseS5hZG1pbi52MS5BbGVydFJlc3BvbnNlElgKDFNpbGVuY2VBbGVydBImLmFzc2VtYmx5LmFkbWluLnYxLlNpbGVuY2VBbGVydFJlcXVlc3QaIC5hc3NlbWJseS5hZG1pbi52MS5BbGVydFJlc3BvbnNlElUKC1dhdGNoQWxlcnRzEiUuYXNzZW1ibHkuYWRtaW4udjEuV2F0Y2hBbGVydHNSZXF1ZXN0Gh0uYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRFdmVudDABEmUKDkxpc3RBbGVydFJ1bGVzEiguYXNzZW1ibHkuYWRtaW4udjEuTGlzdEFsZXJ0UnVsZXNSZXF1ZXN0GikuYXNzZW1ibHkuYWRtaW4udjEuTGlzdEFsZXJ0UnVsZXNSZXNwb25zZRJUCgxTZXRBbGVydFJ1bGUSJi5hc3NlbWJseS5hZG1pbi52MS5TZXRBbGVydFJ1bGVSZXF1ZXN0GhwuYXNzZW1ibHkuYWRtaW4udjEuQWxlcnRSdWxlEmgKD0RlbGV0ZUFsZXJ0UnVsZRIpLmFzc2VtYmx5LmFkbWluLnYxLkRlbGV0ZUFsZXJ0UnVsZVJlcXVlc3QaKi5hc3NlbWJseS5hZG1pbi52MS5EZWxldGVBbGVydFJ1bGVSZXNwb25zZRJiCg1MaXN0RGV0ZWN0b3JzEicuYXNzZW1ibHkuYWRtaW4udjEuTGlzdERldGVjdG9yc1JlcXVlc3QaKC5hc3NlbWJseS5hZG1pbi52MS5MaXN0RGV0ZWN0b3JzUmVzcG9uc2USXAoLR2V0QmFzZWxpbmUSJS5hc3NlbWJseS5hZG1pbi52MS5HZXRCYXNlbGluZVJlcXVlc3QaJi5hc3NlbWJseS5hZG1pbi52MS5HZXRCYXNlbGluZVJlc3BvbnNlEmIKDVJlc2V0QmFzZWxpbmUSJy5hc3NlbWJseS5hZG1pbi52MS5SZXNldEJhc2VsaW5lUmVxdWVzdBooLmFzc2VtYmx5LmFkbWluLnYxLlJlc2V0QmFzZWxpbmVSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * @generated from message assembly.admin.v1.Alert
@@ -357,6 +357,171 @@ export const AlertEventSchema: GenMessage<AlertEvent> = /*@__PURE__*/
   messageDesc(file_assembly_admin_v1_alerts, 9);
 
 /**
+ * @generated from message assembly.admin.v1.AlertRule
+ */
+export type AlertRule = Message<"assembly.admin.v1.AlertRule"> & {
+  /**
+   * ULID
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * 1 to 128 characters, unique
+   *
+   * @generated from field: string name = 2;
+   */
+  name: string;
+
+  /**
+   * @generated from field: string description = 3;
+   */
+  description: string;
+
+  /**
+   * @generated from field: bool enabled = 4;
+   */
+  enabled: boolean;
+
+  /**
+   * budget_spent_pct | anomaly_score | approval_pending_age | policy_violation_count
+   *
+   * @generated from field: string metric = 5;
+   */
+  metric: string;
+
+  /**
+   * > | >= | < | <= | =
+   *
+   * @generated from field: string operator = 6;
+   */
+  operator: string;
+
+  /**
+   * @generated from field: double threshold = 7;
+   */
+  threshold: number;
+
+  /**
+   * CRITICAL | HIGH | MEDIUM | LOW
+   *
+   * @generated from field: string severity = 8;
+   */
+  severity: string;
+
+  /**
+   * 300, 900 or 3600
+   *
+   * @generated from field: uint32 evaluation_window_seconds = 9;
+   */
+  evaluationWindowSeconds: number;
+
+  /**
+   * @generated from field: uint64 created_at_unix_ms = 10;
+   */
+  createdAtUnixMs: bigint;
+
+  /**
+   * @generated from field: uint64 updated_at_unix_ms = 11;
+   */
+  updatedAtUnixMs: bigint;
+
+  /**
+   * false: this gateway has no source for the metric
+   *
+   * @generated from field: bool measured = 12;
+   */
+  measured: boolean;
+};
+
+/**
+ * Describes the message assembly.admin.v1.AlertRule.
+ * Use `create(AlertRuleSchema)` to create a new message.
+ */
+export const AlertRuleSchema: GenMessage<AlertRule> = /*@__PURE__*/
+  messageDesc(file_assembly_admin_v1_alerts, 10);
+
+/**
+ * @generated from message assembly.admin.v1.ListAlertRulesRequest
+ */
+export type ListAlertRulesRequest = Message<"assembly.admin.v1.ListAlertRulesRequest"> & {
+};
+
+/**
+ * Describes the message assembly.admin.v1.ListAlertRulesRequest.
+ * Use `create(ListAlertRulesRequestSchema)` to create a new message.
+ */
+export const ListAlertRulesRequestSchema: GenMessage<ListAlertRulesRequest> = /*@__PURE__*/
+  messageDesc(file_assembly_admin_v1_alerts, 11);
+
+/**
+ * @generated from message assembly.admin.v1.ListAlertRulesResponse
+ */
+export type ListAlertRulesResponse = Message<"assembly.admin.v1.ListAlertRulesResponse"> & {
+  /**
+   * @generated from field: repeated assembly.admin.v1.AlertRule rules = 1;
+   */
+  rules: AlertRule[];
+};
+
+/**
+ * Describes the message assembly.admin.v1.ListAlertRulesResponse.
+ * Use `create(ListAlertRulesResponseSchema)` to create a new message.
+ */
+export const ListAlertRulesResponseSchema: GenMessage<ListAlertRulesResponse> = /*@__PURE__*/
+  messageDesc(file_assembly_admin_v1_alerts, 12);
+
+/**
+ * @generated from message assembly.admin.v1.SetAlertRuleRequest
+ */
+export type SetAlertRuleRequest = Message<"assembly.admin.v1.SetAlertRuleRequest"> & {
+  /**
+   * an empty id makes a new one
+   *
+   * @generated from field: assembly.admin.v1.AlertRule rule = 1;
+   */
+  rule?: AlertRule | undefined;
+};
+
+/**
+ * Describes the message assembly.admin.v1.SetAlertRuleRequest.
+ * Use `create(SetAlertRuleRequestSchema)` to create a new message.
+ */
+export const SetAlertRuleRequestSchema: GenMessage<SetAlertRuleRequest> = /*@__PURE__*/
+  messageDesc(file_assembly_admin_v1_alerts, 13);
+
+/**
+ * @generated from message assembly.admin.v1.DeleteAlertRuleRequest
+ */
+export type DeleteAlertRuleRequest = Message<"assembly.admin.v1.DeleteAlertRuleRequest"> & {
+  /**
+   * @generated from field: string id = 1;
+   */
+  id: string;
+};
+
+/**
+ * Describes the message assembly.admin.v1.DeleteAlertRuleRequest.
+ * Use `create(DeleteAlertRuleRequestSchema)` to create a new message.
+ */
+export const DeleteAlertRuleRequestSchema: GenMessage<DeleteAlertRuleRequest> = /*@__PURE__*/
+  messageDesc(file_assembly_admin_v1_alerts, 14);
+
+/**
+ * @generated from message assembly.admin.v1.DeleteAlertRuleResponse
+ */
+export type DeleteAlertRuleResponse = Message<"assembly.admin.v1.DeleteAlertRuleResponse"> & {
+};
+
+/**
+ * Describes the message assembly.admin.v1.DeleteAlertRuleResponse.
+ * Use `create(DeleteAlertRuleResponseSchema)` to create a new message.
+ */
+export const DeleteAlertRuleResponseSchema: GenMessage<DeleteAlertRuleResponse> = /*@__PURE__*/
+  messageDesc(file_assembly_admin_v1_alerts, 15);
+
+/**
  * @generated from message assembly.admin.v1.ListDetectorsRequest
  */
 export type ListDetectorsRequest = Message<"assembly.admin.v1.ListDetectorsRequest"> & {
@@ -373,7 +538,7 @@ export type ListDetectorsRequest = Message<"assembly.admin.v1.ListDetectorsReque
  * Use `create(ListDetectorsRequestSchema)` to create a new message.
  */
 export const ListDetectorsRequestSchema: GenMessage<ListDetectorsRequest> = /*@__PURE__*/
-  messageDesc(file_assembly_admin_v1_alerts, 10);
+  messageDesc(file_assembly_admin_v1_alerts, 16);
 
 /**
  * @generated from message assembly.admin.v1.Detector
@@ -419,7 +584,7 @@ export type Detector = Message<"assembly.admin.v1.Detector"> & {
  * Use `create(DetectorSchema)` to create a new message.
  */
 export const DetectorSchema: GenMessage<Detector> = /*@__PURE__*/
-  messageDesc(file_assembly_admin_v1_alerts, 11);
+  messageDesc(file_assembly_admin_v1_alerts, 17);
 
 /**
  * @generated from message assembly.admin.v1.ListDetectorsResponse
@@ -436,7 +601,7 @@ export type ListDetectorsResponse = Message<"assembly.admin.v1.ListDetectorsResp
  * Use `create(ListDetectorsResponseSchema)` to create a new message.
  */
 export const ListDetectorsResponseSchema: GenMessage<ListDetectorsResponse> = /*@__PURE__*/
-  messageDesc(file_assembly_admin_v1_alerts, 12);
+  messageDesc(file_assembly_admin_v1_alerts, 18);
 
 /**
  * @generated from message assembly.admin.v1.GetBaselineRequest
@@ -455,7 +620,7 @@ export type GetBaselineRequest = Message<"assembly.admin.v1.GetBaselineRequest">
  * Use `create(GetBaselineRequestSchema)` to create a new message.
  */
 export const GetBaselineRequestSchema: GenMessage<GetBaselineRequest> = /*@__PURE__*/
-  messageDesc(file_assembly_admin_v1_alerts, 13);
+  messageDesc(file_assembly_admin_v1_alerts, 19);
 
 /**
  * Absent numbers are not settled yet.
@@ -555,7 +720,7 @@ export type GetBaselineResponse = Message<"assembly.admin.v1.GetBaselineResponse
  * Use `create(GetBaselineResponseSchema)` to create a new message.
  */
 export const GetBaselineResponseSchema: GenMessage<GetBaselineResponse> = /*@__PURE__*/
-  messageDesc(file_assembly_admin_v1_alerts, 14);
+  messageDesc(file_assembly_admin_v1_alerts, 20);
 
 /**
  * @generated from message assembly.admin.v1.ResetBaselineRequest
@@ -577,7 +742,7 @@ export type ResetBaselineRequest = Message<"assembly.admin.v1.ResetBaselineReque
  * Use `create(ResetBaselineRequestSchema)` to create a new message.
  */
 export const ResetBaselineRequestSchema: GenMessage<ResetBaselineRequest> = /*@__PURE__*/
-  messageDesc(file_assembly_admin_v1_alerts, 15);
+  messageDesc(file_assembly_admin_v1_alerts, 21);
 
 /**
  * @generated from message assembly.admin.v1.ResetBaselineResponse
@@ -594,7 +759,7 @@ export type ResetBaselineResponse = Message<"assembly.admin.v1.ResetBaselineResp
  * Use `create(ResetBaselineResponseSchema)` to create a new message.
  */
 export const ResetBaselineResponseSchema: GenMessage<ResetBaselineResponse> = /*@__PURE__*/
-  messageDesc(file_assembly_admin_v1_alerts, 16);
+  messageDesc(file_assembly_admin_v1_alerts, 22);
 
 /**
  * Every call needs an operator token (metadata `authorization: Bearer <token>`). An operator that is
@@ -662,6 +827,36 @@ export const AlertService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchAlertsRequestSchema;
     output: typeof AlertEventSchema;
+  },
+  /**
+   * alert.read
+   *
+   * @generated from rpc assembly.admin.v1.AlertService.ListAlertRules
+   */
+  listAlertRules: {
+    methodKind: "unary";
+    input: typeof ListAlertRulesRequestSchema;
+    output: typeof ListAlertRulesResponseSchema;
+  },
+  /**
+   * alert.write for the whole gateway
+   *
+   * @generated from rpc assembly.admin.v1.AlertService.SetAlertRule
+   */
+  setAlertRule: {
+    methodKind: "unary";
+    input: typeof SetAlertRuleRequestSchema;
+    output: typeof AlertRuleSchema;
+  },
+  /**
+   * the same
+   *
+   * @generated from rpc assembly.admin.v1.AlertService.DeleteAlertRule
+   */
+  deleteAlertRule: {
+    methodKind: "unary";
+    input: typeof DeleteAlertRuleRequestSchema;
+    output: typeof DeleteAlertRuleResponseSchema;
   },
   /**
    * alert.read

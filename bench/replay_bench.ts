@@ -9,7 +9,9 @@ import process from "node:process";
 import type { Principal } from "../core/principal.ts";
 import { loadPolicy } from "../core/policy/load.ts";
 import type { DecisionFact } from "../core/replay/facts.ts";
+import { decodeFacts } from "../core/replay/frame.ts";
 import { type FactBatch, ReplayRun } from "../core/replay/replay.ts";
+import { SegmentReader, SegmentWriter } from "../core/replay/segment.ts";
 import type { ReplayPolicy } from "../core/replay/side.ts";
 
 const FACTS = 500_000;
@@ -135,3 +137,18 @@ function median(rates: number[]): string {
 const facts = factsOf(principals());
 const in_memory = batched(facts);
 measure("facts in memory", () => in_memory);
+
+const key = crypto.getRandomValues(new Uint8Array(32));
+const writer = new SegmentWriter(key, crypto.getRandomValues(new Uint8Array(32)));
+const frames = [
+  writer.header,
+  ...in_memory.map((batch) => writer.frame(batch.facts)),
+  writer.end(),
+];
+const segment = new Uint8Array(await new Blob(frames).arrayBuffer());
+console.log(`segment: ${(segment.length / FACTS).toFixed(0)} bytes a fact`);
+measure("facts from an encrypted segment, decrypted and decoded", function* () {
+  for (const bytes of new SegmentReader(key, segment).plaintexts()) {
+    yield { facts: decodeFacts(bytes), bytes };
+  }
+});

@@ -7,6 +7,7 @@ import { create } from "@bufbuild/protobuf";
 import { learnPolicy } from "../../core/replay/learn.ts";
 import { ReplayRun } from "../../core/replay/replay.ts";
 import type { ReplayPolicy } from "../../core/replay/side.ts";
+import { uncarriedLimits } from "../../core/replay/spend.ts";
 import { explanationFromWire } from "../../proto/mapping.ts";
 import { policy, replay } from "../../proto/mod.ts";
 import { replayEvents } from "../../proto/replay.ts";
@@ -80,7 +81,7 @@ async function replayLocally(
 ): Promise<ReplayTold> {
   const proposed = await loadPolicyPath(command.proposed);
   const base = await offlineBase(command.base);
-  const notes: string[] = [];
+  const notes = uncarriedLimits([...base.documents, ...proposed.documents]);
   const batches = await openFactsDirectory(directory, (note) => notes.push(note));
   const since_ms = sinceMs(command.since, session);
   const until_ms = command.until ?? session.now_ms() + 1;

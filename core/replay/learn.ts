@@ -6,6 +6,7 @@
  * @module
  */
 import { compilePolicySet, type PolicySet } from "../policy/compile.ts";
+import { toolEntry } from "../policy/compiled_document.ts";
 import type { PolicyDocument } from "../policy/document.ts";
 import { usd } from "../policy/explain/moment_edits.ts";
 import { loadPolicy } from "../policy/load.ts";
@@ -302,6 +303,8 @@ class PolicyText {
     this.#add(`  ${JSON.stringify(tool)}: ${times(seen)}`);
     this.#add("    allow: true");
     this.#add(`    limit_per_hour: ${Math.max(1, Math.ceil(seen.peak_per_hour * HEADROOM))}`);
+    const cost = this.#costOf(tool);
+    if (cost > 0) this.#add(`    cost_usd: ${usd(cost)} # as in the policy in force`);
     const conditions = [...this.conditions.get(tool) ?? []];
     if (conditions.length === 0) return;
     const [only] = conditions;
@@ -310,6 +313,14 @@ class PolicyText {
       : conditions.map((condition) => `(${condition})`).join(" OR ");
     const text = joined.length <= LIMITS.expression_chars ? joined : `tool == ${quoted(tool)}`;
     this.#add(`    requires_approval_if: ${JSON.stringify(text)} # as in the policy in force`);
+  }
+
+  /** The highest price that any document in force states. */
+  #costOf(tool: string): number {
+    const costs = this.base.map((document) =>
+      toolEntry(document, tool)?.rule.cost_micro_usd?.value
+    );
+    return Math.max(0, ...costs.map((cost) => cost ?? 0));
   }
 
   #data(): void {

@@ -3,10 +3,10 @@
  *
  * @module
  */
+import { dayOf } from "../ledger/calendar.ts";
 import { pathProblem, type PathVerb, verbOf } from "../policy/filesystem.ts";
 import { understandHost } from "../policy/network.ts";
 import type { DecisionFact } from "./facts.ts";
-import { Calendar } from "./spend.ts";
 
 /** How often, and when first and last. */
 export interface Sighting {
@@ -40,8 +40,7 @@ export class Observations {
   secrets = 0;
 
   readonly #hours = new Map<string, number[]>();
-  readonly #calendar = new Calendar("UTC");
-  readonly #days = new Map<string, { day: number; micro_usd: number }>();
+  readonly #days = new Map<string, { day: string; micro_usd: number }>();
 
   /** Adds a fact that was allowed. */
   add(fact: DecisionFact): void {
@@ -125,7 +124,7 @@ export class Observations {
     if (micro_usd <= 0) return;
     this.priced += 1;
     const key = principal.registry_key ?? principal.engine_key;
-    const { day } = this.#calendar.at(at_ms);
+    const { date: day } = dayOf("UTC", at_ms);
     const known = this.#days.get(key);
     const spent = known?.day === day ? known.micro_usd + micro_usd : micro_usd;
     this.#days.set(key, { day, micro_usd: spent });

@@ -15,7 +15,7 @@ import { firesDespite } from "../policy/expression/hidden.ts";
 import { parse } from "../policy/expression/parser.ts";
 import { verbOf } from "../policy/filesystem.ts";
 import { RateBuckets } from "../policy/rate_limit.ts";
-import type { Spend } from "../policy/budget.ts";
+import { hasLimit, isCharged, isModelCall, type Spend, toolCost } from "../policy/budget.ts";
 import type { Scanner } from "../scanner/finding.ts";
 import type { Decision, RateCharge, RuleRef } from "../verdict.ts";
 import type { DecisionFact, FactOutcome, Hidden } from "./facts.ts";
@@ -44,6 +44,8 @@ const NOTHING_SPENT: Spend = {
   team_monthly_micro_usd: 0,
   org_daily_micro_usd: 0,
   org_monthly_micro_usd: 0,
+  global_daily_micro_usd: 0,
+  global_monthly_micro_usd: 0,
 };
 
 /**
@@ -72,6 +74,8 @@ export class ReplaySide {
   readonly #hanging: string[] = [];
   #scanned_by: string | undefined;
   #charges: readonly RateCharge[] | undefined;
+  /** What the call costs on this side; absent when it is charged to nobody. */
+  #price: number | undefined;
 
   /** @param ledger @default a new {@linkcode SpendBook} of the documents */
   constructor(policy: ReplayPolicy, ledger?: ReplayLedger) {
@@ -82,7 +86,7 @@ export class ReplaySide {
     });
     this.digests = documents.map(({ digest }) => digest);
     this.#identity = `${policy.mode} ${this.digests.join(" ")}`;
-    this.#has_budgets = documents.some(({ budget }) => budget !== undefined);
+    this.#has_budgets = documents.some(({ budget }) => hasLimit(budget));
     this.#ledger = ledger ?? new SpendBook(documents);
     this.#facts = {
       now_ms: 0,
@@ -111,6 +115,7 @@ export class ReplaySide {
     if (this.#has_budgets) this.#facts.spend = this.#ledger.spend(principal, at_ms);
     this.hangs_on = "";
     this.#charges = undefined;
+    this.#price = undefined;
     if (hidden === undefined) this.#settle(fact, decide(this.#set, fact.action, this.#facts));
     else this.#askHidden(fact, hidden);
   }
@@ -124,8 +129,8 @@ export class ReplaySide {
   carry(fact: DecisionFact, outcome: FactOutcome): void {
     if (outcome !== "allow" && outcome !== "redact") return;
     if (this.#charges !== undefined) this.#buckets.take(this.#charges, fact.at_ms);
-    if (fact.micro_usd > 0 && this.#has_budgets) {
-      this.#ledger.add(fact.principal, fact.at_ms, fact.micro_usd);
+    if (this.#price !== undefined) {
+      this.#ledger.add(fact.principal, fact.at_ms, this.#price);
     }
   }
 
@@ -149,14 +154,14 @@ export class ReplaySide {
       case "allow":
         this.outcome = passedAs(decision);
     }
-    if (fact.micro_usd <= 0 || !this.#has_budgets || this.outcome === "deny") return;
-    const cascade = this.#set.index.cascade(fact.principal, fact.action);
-    const full = this.#ledger.noRoom(
-      cascade?.budgets ?? [],
-      fact.principal,
-      fact.at_ms,
-      fact.micro_usd,
-    );
+    if (!this.#has_budgets || this.outcome === "deny") return;
+    const { principal, action, at_ms } = fact;
+    const cascade = this.#set.index.cascade(principal, action);
+    if (cascade === undefined || !isCharged(cascade.documents, action)) return;
+    const stated = toolCost(cascade.documents, action);
+    // What a model costs is the table's matter and was recorded; a tool's price is the policy's.
+    this.#price = isModelCall(action) ? Math.max(fact.micro_usd, stated) : stated;
+    const full = this.#ledger.noRoom(cascade.budgets, principal, at_ms, this.#price);
     if (full === undefined) return;
     this.outcome = "deny";
     this.reason = full.reason;

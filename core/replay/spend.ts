@@ -1,12 +1,23 @@
 /**
- * What one side of a replay has spent: calendar windows of agents, teams and organisations, carried
- * forward from call to call (contract `policy-and-gateway` §6.2). Pure; time comes in.
+ * What one side of a replay has spent: the ledger's own accounts, windows and test of limits,
+ * carried forward from call to call without reservations, because a replay knows how each call
+ * ended. Pure; time comes in.
+ *
+ * Every account starts at nothing where the replay starts. Facts know the price of a call and that
+ * it was one call; limits of tokens and wall time are not carried, and neither is what descendants
+ * spend for the agents above them.
  *
  * @module
  */
-import { BUDGET_LIMITS, type BudgetLimit, type Spend, spentAgainst } from "../policy/budget.ts";
+import { Account } from "../ledger/account.ts";
+import { boundLimits, findBreach } from "../ledger/admission.ts";
+import { type Amount, amount, ZERO } from "../ledger/amount.ts";
+import { levelAt, windowOfLimit, zoneOf } from "../ledger/limit_line.ts";
+import { GLOBAL_OWNER, type Owners, ownersOf } from "../ledger/owner.ts";
+import { LedgerState } from "../ledger/state.ts";
+import type { BudgetLimit, Spend } from "../policy/budget.ts";
 import type { CompiledDocument } from "../policy/compiled_document.ts";
-import type { PolicyDocument } from "../policy/document.ts";
+import type { Budget, PolicyDocument } from "../policy/document.ts";
 import { ruleAt } from "../policy/stage.ts";
 import type { Principal } from "../principal.ts";
 import type { RuleRef } from "../verdict.ts";
@@ -34,59 +45,38 @@ export interface ReplayLedger {
   add(principal: Principal, at_ms: number, micro_usd: number): void;
 }
 
-interface Account {
-  day: number;
-  month: number;
-  /** Start of a rolling `window`, which replaces the day. */
-  anchor_ms: number;
-  daily_micro_usd: number;
-  monthly_micro_usd: number;
-}
-
-type KnownSpend = {
-  -readonly [K in keyof Extract<Spend, { state: "known" }>]: Extract<Spend, { state: "known" }>[K];
-};
-
 const UNAVAILABLE: Spend = { state: "unavailable" };
 
-/** Accounts of one side. Everything starts at nothing spent when the replay starts. */
-export class SpendBook implements ReplayLedger {
-  readonly #agents = new Map<string, Account>();
-  readonly #teams = new Map<string, Account>();
-  readonly #orgs = new Map<string, Account>();
-  readonly #fleet = new Map<string, Account>();
-  readonly #calendar: Calendar;
-  readonly #window_ms: number | undefined;
-  readonly #known: KnownSpend = {
-    state: "known",
-    agent_daily_micro_usd: 0,
-    agent_monthly_micro_usd: 0,
-  };
+/** Owners remembered by what names them; at the bound all are forgotten and made again. */
+const OWNERS_REMEMBERED_MAX = 10_000;
 
-  /** @param documents The side's documents: the first global one names time zone and window (§1.6). */
+/** Accounts of one side. */
+export class SpendBook implements ReplayLedger {
+  readonly #state = new LedgerState();
+  readonly #zones: readonly string[];
+  readonly #windows: readonly number[];
+  readonly #owners = new Map<string, KnownOwners>();
+  readonly #known: Spend;
+  #asked: Owners = ownersOf(NOBODY, []);
+  #at_ms = 0;
+
+  /** @param documents The side's documents: their time zones and short windows are counted. */
   constructor(documents: readonly PolicyDocument[]) {
-    const global = documents.find((document) => document.scope.tier === "global");
-    this.#calendar = new Calendar(global?.budget?.timezone ?? "UTC");
-    this.#window_ms = global?.budget?.window_ms;
+    const budgets = documents.flatMap(({ budget }) => budget ?? []);
+    this.#zones = [...new Set(budgets.map(zoneOf))];
+    this.#windows = [...new Set(budgets.flatMap(({ window_ms }) => window_ms ?? []))];
+    this.#known = {
+      state: "known",
+      agent_daily_micro_usd: 0,
+      agent_monthly_micro_usd: 0,
+      counted: (limit, budget) => this.#figure(limit, budget),
+    };
   }
 
   spend(principal: Principal, at_ms: number): Spend {
-    const { team_id, org_id } = principal;
-    const known = this.#known;
-    const agent = this.#at(this.#agents, principal.registry_key ?? principal.engine_key, at_ms);
-    const team = team_id === undefined ? undefined : this.#at(this.#teams, team_id, at_ms);
-    const org = org_id === undefined ? undefined : this.#at(this.#orgs, org_id, at_ms);
-    const fleet = this.#at(this.#fleet, "", at_ms);
-    if (this.#size > REPLAY_LIMITS.spend_accounts) return UNAVAILABLE;
-    known.agent_daily_micro_usd = agent.daily_micro_usd;
-    known.agent_monthly_micro_usd = agent.monthly_micro_usd;
-    known.team_daily_micro_usd = team?.daily_micro_usd ?? 0;
-    known.team_monthly_micro_usd = team?.monthly_micro_usd ?? 0;
-    known.org_daily_micro_usd = org?.daily_micro_usd ?? 0;
-    known.org_monthly_micro_usd = org?.monthly_micro_usd ?? 0;
-    known.global_daily_micro_usd = fleet.daily_micro_usd;
-    known.global_monthly_micro_usd = fleet.monthly_micro_usd;
-    return known;
+    this.#asked = this.#ownersOf(principal);
+    this.#at_ms = at_ms;
+    return this.#isFull() ? UNAVAILABLE : this.#known;
   }
 
   noRoom(
@@ -95,110 +85,105 @@ export class SpendBook implements ReplayLedger {
     at_ms: number,
     micro_usd: number,
   ): NoRoom | undefined {
-    const spend = this.spend(principal, at_ms);
-    for (const by of budgets) {
-      for (const limit of BUDGET_LIMITS) {
-        const { budget } = by.document;
-        const stated = budget?.[limit.key];
-        if (budget === undefined || stated === undefined || !binds(limit, principal)) continue;
-        const spent = spentAgainst(spend, limit, budget);
-        if (spent !== undefined && spent + micro_usd <= stated.value) continue;
-        const reason = spent === undefined
-          ? "budget ledger unavailable"
-          : `${limit.window} budget exceeded`;
-        return { reason, rule: ruleAt(by.document, stated, `budget.${limit.yaml_key}`) };
-      }
-    }
-    return undefined;
+    const limits = boundLimits(this.#ownersOf(principal), budgets, []);
+    const breach = findBreach(this.#state, limits, callOf(micro_usd), at_ms);
+    if (breach === undefined) return undefined;
+    const { by, at, path } = breach.line;
+    return { reason: breach.reason, rule: ruleAt(by.document, at, `budget.${path}`) };
   }
 
   add(principal: Principal, at_ms: number, micro_usd: number): void {
-    const { team_id, org_id } = principal;
-    const agent = principal.registry_key ?? principal.engine_key;
-    this.#add(this.#agents, agent, at_ms, micro_usd);
-    if (team_id !== undefined) this.#add(this.#teams, team_id, at_ms, micro_usd);
-    if (org_id !== undefined) this.#add(this.#orgs, org_id, at_ms, micro_usd);
-    this.#add(this.#fleet, "", at_ms, micro_usd);
-  }
-
-  get #size(): number {
-    return this.#agents.size + this.#teams.size + this.#orgs.size;
-  }
-
-  #add(accounts: Map<string, Account>, name: string, at_ms: number, micro_usd: number): void {
-    const account = this.#at(accounts, name, at_ms);
-    account.daily_micro_usd += micro_usd;
-    account.monthly_micro_usd += micro_usd;
-  }
-
-  /** The account in the window of that moment; a clock that steps back opens no new window. */
-  #at(accounts: Map<string, Account>, name: string, at_ms: number): Account {
-    const { day, month } = this.#calendar.at(at_ms);
-    let account = accounts.get(name);
-    if (account === undefined) {
-      account = { day, month, anchor_ms: at_ms, daily_micro_usd: 0, monthly_micro_usd: 0 };
-      // Past the bound accounts are counted, so that the bound is seen, and no longer kept.
-      if (this.#size <= REPLAY_LIMITS.spend_accounts) accounts.set(name, account);
-      return account;
-    }
-    if (this.#window_ms !== undefined) {
-      if (at_ms - account.anchor_ms >= this.#window_ms) {
-        account.anchor_ms = at_ms;
-        account.daily_micro_usd = 0;
+    const effect = { at_ms, reserved: ZERO, spent: callOf(micro_usd) };
+    this.#state.steady_ms = this.#state.steady(at_ms);
+    for (const owner of this.#ownersOf(principal).all) {
+      const account = this.#accountOf(owner);
+      if (account === undefined) continue;
+      for (const zone of this.#zones) account.countDay(zone, effect);
+      const { steady_ms } = this.#state;
+      for (const window_ms of this.#windows) {
+        account.countWindow(window_ms, effect, steady_ms, steady_ms);
       }
-    } else if (day > account.day) {
-      account.day = day;
-      account.daily_micro_usd = 0;
     }
-    if (month > account.month) {
-      account.month = month;
-      account.monthly_micro_usd = 0;
-    }
+  }
+
+  /** What a limit of a document counts, in the document's own zone and window. */
+  #figure(limit: BudgetLimit, budget: Budget): number {
+    const { agent, team, org, subtrees } = this.#asked;
+    const owner = limit.owner === "agent"
+      ? subtrees.at(-1) ?? agent
+      : limit.owner === "team"
+      ? team
+      : limit.owner === "org"
+      ? org
+      : GLOBAL_OWNER;
+    const account = owner === undefined ? undefined : this.#state.account(owner);
+    const steady_ms = this.#state.steady(this.#at_ms);
+    return levelAt(account, windowOfLimit(budget, limit), this.#at_ms, steady_ms).spent.micro_usd;
+  }
+
+  #accountOf(owner: string): Account | undefined {
+    const { accounts } = this.#state;
+    const known = accounts.get(owner);
+    if (known !== undefined || this.#isFull()) return known;
+    const account = new Account(owner);
+    accounts.set(owner, account);
     return account;
   }
-}
 
-function binds(limit: BudgetLimit, principal: Principal): boolean {
-  if (limit.owner === "team") return principal.team_id !== undefined;
-  return limit.owner === "org" ? principal.org_id !== undefined : true;
-}
-
-/** A day and a month as numbers that grow with time. */
-interface CalendarDay {
-  readonly day: number;
-  readonly month: number;
-}
-
-/** Offsets of zones change on quarter hours at the finest. */
-const SLOT_MS = 900_000;
-
-/** Days and months of one time zone; the last quarter of an hour is remembered. */
-export class Calendar {
-  readonly #format: Intl.DateTimeFormat;
-  #slot = NaN;
-  #day: CalendarDay = { day: 0, month: 0 };
-
-  /** @throws {RangeError} For a zone the time zone database lacks; no loaded policy names one. */
-  constructor(timezone: string) {
-    this.#format = new Intl.DateTimeFormat("en-US", {
-      timeZone: timezone,
-      year: "numeric",
-      month: "numeric",
-      day: "numeric",
-    });
+  /** Past the bound nobody can say what was spent: `budget ledger unavailable`. */
+  #isFull(): boolean {
+    return this.#state.accounts.size >= REPLAY_LIMITS.spend_accounts;
   }
 
-  /** The day that a moment belongs to. */
-  at(at_ms: number): CalendarDay {
-    const slot = Math.floor(at_ms / SLOT_MS);
-    if (slot !== this.#slot) {
-      this.#slot = slot;
-      const part = new Map(
-        this.#format.formatToParts(at_ms).map(({ type, value }) => [type, Number(value)]),
-      );
-      const month = (part.get("year") ?? 0) * 12 + (part.get("month") ?? 0);
-      this.#day = { month, day: month * 32 + (part.get("day") ?? 0) };
-    }
-    return this.#day;
+  /** Asked for every fact: no text is built for an agent that stays where it was. */
+  #ownersOf(principal: Principal): Owners {
+    const { registry_key, engine_key, org_id, team_id } = principal;
+    const key = registry_key ?? engine_key;
+    const known = this.#owners.get(key);
+    if (
+      known !== undefined && known.registered === (registry_key !== undefined) &&
+      known.org_id === org_id && known.team_id === team_id
+    ) return known.owners;
+    if (this.#owners.size >= OWNERS_REMEMBERED_MAX) this.#owners.clear();
+    const owners = ownersOf(principal, []);
+    const registered = registry_key !== undefined;
+    this.#owners.set(key, { registered, org_id, team_id, owners });
+    return owners;
   }
+}
+
+/** Whose accounts an agent's calls go to, and what that hangs on. */
+interface KnownOwners {
+  readonly registered: boolean;
+  readonly org_id: string | undefined;
+  readonly team_id: string | undefined;
+  readonly owners: Owners;
+}
+
+function callOf(micro_usd: number): Amount {
+  return amount({ micro_usd, calls: 1 });
+}
+
+const NOBODY: Principal = {
+  assurance: "unattributed",
+  agent_id: "",
+  engine_key: "",
+  status: "active",
+};
+
+/** Limits of a policy that a replay does not carry, by place, for people. */
+export function uncarriedLimits(documents: readonly PolicyDocument[]): string[] {
+  return documents.flatMap(({ file, budget }) =>
+    [...budget?.limits ?? []].flatMap(([name, limit]) => {
+      const what = [
+        limit.tokens !== undefined && "tokens",
+        limit.wall_ms !== undefined && "wall time",
+        limit.per === "subtree" && "what descendants spend",
+      ].filter((one) => one !== false);
+      return what.length === 0 ? [] : [
+        `${file}:${limit.at.line}: budget.limits.${name}: ${what.join(" and ")} not replayed: ` +
+        "recorded decisions do not tell them",
+      ];
+    })
+  );
 }

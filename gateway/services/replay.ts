@@ -13,6 +13,7 @@ import type { Principal } from "../../core/principal.ts";
 import { learnPolicy } from "../../core/replay/learn.ts";
 import type { ReplayRun } from "../../core/replay/replay.ts";
 import type { ReplayPolicy } from "../../core/replay/side.ts";
+import { uncarriedLimits } from "../../core/replay/spend.ts";
 import type { Explanation } from "../../core/verdict.ts";
 import { type CallContext, Code, GrpcError, type ServiceHandlers } from "../../grpc/mod.ts";
 import { type CheckActionRequest } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
@@ -149,7 +150,7 @@ async function* replay(
   const window = windowOf(request.sinceUnixMs, request.untilUnixMs, on.clock);
   const opened = recorded(on);
   await record(on, operator, "policy_replay", { ...window, proposed: digestsOf(proposed) });
-  const notes: string[] = [];
+  const notes = uncarriedLimits([...base.documents, ...proposed.documents]);
   const access = await accessOf(on, opened, operator, context.signal, (note) => notes.push(note));
   // The run goes on while progress is sent: what is to be sent waits in `outbox`.
   const outbox: ReplayEvent[] = [];
@@ -270,6 +271,8 @@ const NOTHING_SPENT: Facts["spend"] = {
   team_monthly_micro_usd: 0,
   org_daily_micro_usd: 0,
   org_monthly_micro_usd: 0,
+  global_daily_micro_usd: 0,
+  global_monthly_micro_usd: 0,
 };
 
 function simulated(explanation: Explanation, state: "live" | "fresh"): SimulateResponse {

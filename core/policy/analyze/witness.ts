@@ -143,6 +143,8 @@ export class Workbench {
         team_monthly_micro_usd: spent,
         org_daily_micro_usd: spent,
         org_monthly_micro_usd: spent,
+        global_daily_micro_usd: spent,
+        global_monthly_micro_usd: spent,
       },
     };
     return decide(set, witness.action, facts);

@@ -112,6 +112,9 @@ function needsOf(command: Command): Needs {
     case "alerts detectors":
     case "alerts baseline":
     case "alerts reset-baseline":
+    case "alerts rule list":
+    case "alerts rule set":
+    case "alerts rule delete":
     case "budget summary":
     case "budget forecast":
     case "budget tree":

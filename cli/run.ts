@@ -25,6 +25,7 @@ import {
   silenceAlert,
   watchAlerts,
 } from "./commands/alerts.ts";
+import { deleteAlertRule, listAlertRules, setAlertRule } from "./commands/alert_rules.ts";
 import { listDetectors, resetBaseline, showBaseline } from "./commands/baseline.ts";
 import {
   forecastBudgets,
@@ -190,6 +191,12 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return showBaseline(command, session);
     case "alerts reset-baseline":
       return resetBaseline(command, session);
+    case "alerts rule list":
+      return listAlertRules(session);
+    case "alerts rule set":
+      return setAlertRule(command, session);
+    case "alerts rule delete":
+      return deleteAlertRule(command, session);
     case "budget summary":
       return summarizeBudgets(command, session);
     case "budget forecast":

@@ -138,9 +138,67 @@ const reset = command(
   },
 );
 
+const rule_list = command("list", object({ command: constant("alerts rule list") }), {
+  brief: message`Every rule, and whether its metric is measured.`,
+  footer: message`Example: aasm alerts rule list`,
+});
+
+const rule_set = command(
+  "set",
+  object({
+    command: constant("alerts rule set"),
+    name: argument(name("NAME"), { description: message`Unique.` }),
+    id: optional(option("--id", name("ID"), { description: message`Change this rule.` })),
+    metric: option(
+      "--metric",
+      oneOf("METRIC", [
+        "budget_spent_pct",
+        "anomaly_score",
+        "approval_pending_age",
+        "policy_violation_count",
+      ]),
+    ),
+    operator: withDefault(option("--operator", oneOf("OP", [">", ">=", "<", "<=", "="])), ">="),
+    threshold: option("--threshold", integer("N", 0, Number.MAX_SAFE_INTEGER)),
+    severity: withDefault(
+      option("--severity", oneOf("SEVERITY", ["CRITICAL", "HIGH", "MEDIUM", "LOW"])),
+      "MEDIUM",
+    ),
+    window: withDefault(
+      option("--window", integer("SECONDS", 300, 3_600), {
+        description: message`300, 900 or 3600.`,
+      }),
+      300,
+    ),
+    description: withDefault(option("--description", name("TEXT")), ""),
+    disabled: withDefault(
+      flag("--disabled", { description: message`Keep it, but be quiet.` }),
+      false,
+    ),
+  }),
+  {
+    brief: message`Make or change a rule.`,
+    footer:
+      message`Example: aasm alerts rule set refusals --metric policy_violation_count --threshold 100`,
+  },
+);
+
+const rule_delete = command(
+  "delete",
+  object({ command: constant("alerts rule delete"), id }),
+  {
+    brief: message`Delete a rule.`,
+    footer: message`Example: aasm alerts rule delete 01KE0M4A7Q0000000000000000`,
+  },
+);
+
+const rule = command("rule", or(rule_list, rule_set, rule_delete), {
+  brief: message`Rules over what the gateway measures.`,
+});
+
 /** The `alerts` group. */
 export const alerts = command(
   "alerts",
-  or(list, get, ack, resolve, silence, watch, detectors, baseline, reset),
+  or(list, get, ack, resolve, silence, watch, detectors, baseline, reset, rule),
   { brief: message`Alerts, and what is usual for agents.` },
 );

@@ -176,3 +176,37 @@ Deno.test("an alert nobody knows, a silence too long and a missing duration are 
   assert.equal(long.code, 2);
   assert.equal((await runCli([...gateway.flags, "alerts", "silence", ID])).code, 2);
 });
+
+Deno.test("alerts rule set says the whole rule, and list tells which metric has no source", async () => {
+  const asked: string[] = [];
+  await using gateway = await alertGateway({
+    setAlertRule: ({ rule }) => {
+      asked.push(
+        `${rule?.id} ${rule?.name} ${rule?.metric} ${rule?.operator} ${rule?.threshold} ` +
+          `${rule?.severity} ${rule?.evaluationWindowSeconds} ${rule?.enabled}`,
+      );
+      return create(alerts.AlertRuleSchema, { id: ID, measured: true });
+    },
+    listAlertRules: () =>
+      create(alerts.ListAlertRulesResponseSchema, {
+        rules: [{ id: ID, name: "r", metric: "anomaly_score", operator: ">", threshold: 5 }],
+      }),
+    deleteAlertRule: ({ id }) => {
+      asked.push(`delete ${id}`);
+      return create(alerts.DeleteAlertRuleResponseSchema);
+    },
+  });
+  const set = await runCli([
+    ...gateway.flags,
+    ...["alerts", "rule", "set", "refusals", "--metric", "policy_violation_count"],
+    ...["--threshold", "100", "--severity", "HIGH"],
+  ]);
+  assert.equal(set.code, 0);
+  const listed = await runCli([...gateway.flags, "alerts", "rule", "list"]);
+  assert.match(listed.out, /anomaly_score > 5 .* no source/);
+  await runCli([...gateway.flags, "alerts", "rule", "delete", ID]);
+  assert.deepEqual(asked, [
+    " refusals policy_violation_count >= 100 HIGH 300 true",
+    `delete ${ID}`,
+  ]);
+});

@@ -266,3 +266,43 @@ Deno.test("the gateway's clock jumping a year ahead and back quarantines nobody"
     clock,
   );
 });
+
+Deno.test("a rule is made, listed with its source, refused with the contract's code, deleted", async () => {
+  await withGateway("{}", async ({ channel, operator }) => {
+    const alerts = createClient(AlertService, channel);
+    const rule = {
+      name: "refusals",
+      enabled: true,
+      operator: ">=",
+      threshold: 10,
+      severity: "HIGH",
+      evaluationWindowSeconds: 300,
+    };
+    const metrics = [
+      "budget_spent_pct",
+      "anomaly_score",
+      "approval_pending_age",
+      "policy_violation_count",
+    ];
+    for (const metric of metrics) {
+      await alerts.setAlertRule({ rule: { ...rule, name: metric, metric } }, operator);
+    }
+    const { rules } = await alerts.listAlertRules({}, operator);
+    assert.deepEqual(rules.map(({ metric, measured }) => `${metric} ${measured}`), [
+      "budget_spent_pct true",
+      "anomaly_score true",
+      "approval_pending_age true",
+      "policy_violation_count true",
+    ]);
+    const wrong = { ...rule, metric: "cpu" };
+    await assert.rejects(
+      alerts.setAlertRule({ rule: wrong }, operator),
+      (error) => error instanceof GrpcError && error.message.startsWith("invalid_metric"),
+    );
+    const [first] = rules;
+    await alerts.deleteAlertRule({ id: first?.id ?? "" }, operator);
+    assert.equal((await alerts.listAlertRules({}, operator)).rules.length, 3);
+    const again = alerts.deleteAlertRule({ id: first?.id ?? "" }, operator);
+    assert.equal(await codeOf(again), Code.NOT_FOUND);
+  });
+});

@@ -7,7 +7,9 @@ import { Channel, codeName, createClient, GrpcError, Metadata } from "../../grpc
 import { ApprovalService } from "../../proto/gen/assembly/approval/v1/approval_pb.ts";
 import { ApprovalAdminService } from "../../proto/gen/assembly/admin/v1/approvals_pb.ts";
 import { AdminService } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
+import { IdentityService } from "../../proto/gen/assembly/admin/v1/identity_pb.ts";
 import { IamService } from "../../proto/gen/assembly/admin/v1/iam_pb.ts";
+import { InvalidationService } from "../../proto/gen/assembly/gateway/v1/invalidation_pb.ts";
 import { AgentLifecycleService } from "../../proto/gen/assembly/agent/v1/agent_pb.ts";
 import {
   CheckActionRequestSchema,
@@ -418,6 +420,61 @@ Deno.test("watching: agents are told of their team's new requests only, operator
     stop.abort();
     assert.equal(await foreign, "cancelled");
     assert.ok(changes.every((change) => ["pending", "submitted", "revoked"].includes(change)));
+  });
+});
+
+Deno.test("an agent that is killed loses its pending requests and its unused grants", async () => {
+  await World.with(async (world) => {
+    const agent = await registerAgent(world.channel, { org: "o1", team: "t1" });
+    const options = { metadata: world.operator };
+    await defer(world, agent, '{"n":1}');
+    const { requestId: granted, digest } = await world.pending();
+    await world.admin.approveApproval({ requestId: granted, expectedDigest: digest }, options);
+    const { response: { approvalId } } = await defer(world, agent, '{"n":2}');
+    await createClient(IdentityService, world.channel).killAgent({
+      agent: agent.did,
+      reason: "rogue",
+    }, options);
+    for (const requestId of [granted, approvalId]) await world.becomes(requestId, "revoked");
+  });
+});
+
+Deno.test("trap 59: an approval that times out is announced to the runtimes of its tenant, as denied", async () => {
+  await World.with(async (world) => {
+    const agent = await registerAgent(world.channel, { org: "o1", team: "t1" });
+    const stop = new AbortController();
+    const opened = Promise.withResolvers<void>();
+    const requests = async function* () {
+      yield {
+        assemblyId: "runtime-1",
+        kind: { case: "initial" as const, value: { lastSeqSeen: 0n } },
+      };
+      opened.resolve();
+      await new Promise((resolve) => stop.signal.addEventListener("abort", resolve));
+    };
+    const announced = (async () => {
+      const stream = createClient(InvalidationService, world.channel).subscribe(requests(), {
+        ...bearer(agent.token),
+        signal: stop.signal,
+      });
+      for await (const { payload } of stream) {
+        if (payload.case === "approvalResolved") return payload.value;
+      }
+      return undefined;
+    })();
+    await opened.promise;
+    let value: Awaited<typeof announced>;
+    announced.then((found) => value = found);
+    const ids: string[] = [];
+    // Until the subscription stands, what ends is announced to nobody: one after the other times out.
+    for (let n = 0; value === undefined; n++) {
+      ids.push((await defer(world, agent, `{"n":${n}}`)).response.approvalId);
+      world.advance(300_000);
+      await Promise.race([announced, new Promise((resolve) => setTimeout(resolve, 500))]);
+    }
+    stop.abort();
+    assert.ok(ids.includes(value.requestId));
+    assert.equal(value.decision, 2);
   });
 });
 

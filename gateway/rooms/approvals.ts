@@ -78,7 +78,7 @@ export async function openApprovals(
     random: options.random ?? { uuid: () => crypto.randomUUID(), token: newResumeToken },
   });
   const forget = registry.onApplied(({ after }) => {
-    if (after.state.status === "deregistered") void revokeAllOf(queue, after.key);
+    if (isGone(after)) void revokeAllOf(queue, after.key);
   });
   const tick = () => queue.tick();
   const timer = options.timer === false ? undefined : setInterval(() => {
@@ -107,6 +107,11 @@ export async function openApprovals(
       await queue.close();
     },
   };
+}
+
+function isGone({ state }: AgentRecord): boolean {
+  return state.status === "deregistered" ||
+    (state.status === "suspended" && state.cause === "killed");
 }
 
 /** Who is gone asks for nothing: neither a pending request nor an unused grant outlives its agent. */

@@ -74,6 +74,17 @@ Deno.test("a reservation that could not be stored is withheld, and costs nothing
   assert.equal(again.spent("global"), UNIT_MICRO_USD);
 });
 
+Deno.test("calls that come one after the other are each stored without being pushed", async () => {
+  const world = await LedgerWorld.open(["{}"], [{ key: "a1" }], new FaultyStore());
+  for (let n = 0; n < 50; n++) {
+    const reserve = world.reserve(llmCall(OPUS, UNIT, false));
+    assert.ok(reserve.outcome === "reserved");
+    // Nothing between the answer and the next call: the journal must not fall asleep between them.
+    await reserve.durable;
+  }
+  assert.equal(world.journal.durable_seq, 50);
+});
+
 Deno.test("a write that failed and was stored all the same is not booked twice", async () => {
   const store = new FaultyStore();
   const world = await LedgerWorld.open([TEN], [{ key: "a1" }], store);

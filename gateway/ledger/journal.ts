@@ -69,7 +69,8 @@ export class Journal {
   #durable_seq: number;
   #failed: Write | undefined;
   #failure: string | undefined;
-  #running: Promise<void> | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #busy = false;
   #checkpoint_asked = false;
 
   constructor(options: JournalOptions) {
@@ -114,13 +115,13 @@ export class Journal {
   retry(): Promise<void> {
     if (this.#failed === undefined && this.#queue.length === 0) return Promise.resolve();
     this.#start();
-    return this.#running ?? Promise.resolve();
+    return this.#running;
   }
 
   /** Writes everything, accounts too. Rejects with the last failure when the disk does not take it. */
   async close(): Promise<void> {
     this.#checkpoint_asked = true;
-    if (this.#running !== undefined) await this.#running;
+    await this.#running;
     this.#start();
     await this.#running;
     if (this.#failure !== undefined) {
@@ -129,7 +130,9 @@ export class Journal {
   }
 
   #start(): void {
-    this.#running ??= this.#run().finally(() => this.#running = undefined);
+    if (this.#busy) return;
+    this.#busy = true;
+    this.#running = this.#run();
   }
 
   async #run(): Promise<void> {
@@ -137,12 +140,17 @@ export class Journal {
     await Promise.resolve();
     while (true) {
       const write = this.#failed ?? this.#next();
-      if (write === undefined) return;
+      if (write === undefined) {
+        // In the same turn as the look at the queue: what comes after it starts the next run.
+        this.#busy = false;
+        return;
+      }
       try {
         await this.#store.commit(write.mutations);
       } catch (error) {
         this.#failure = error instanceof Error ? error.message : String(error);
         this.#failed = { ...write, queued: [] };
+        this.#busy = false;
         for (const one of write.queued) one.reject(error);
         return;
       }

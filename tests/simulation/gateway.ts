@@ -145,8 +145,8 @@ export class SimulatedGateway {
         return (await Promise.all(recorded)).map((entry) => entry.seq);
       },
     });
-    const rooms = await openRooms(world, { store, audit, registry });
     const policy = { current: policyForm(world.policy_form, this.#epoch++) };
+    const rooms = await openRooms(world, { store, audit, registry, policy });
     await audit.append(governanceEntry("gateway_started", { version: "simulated" }, clock));
     return this.#assemble({ audit, registry, rooms, policy });
   }

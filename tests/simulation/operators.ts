@@ -21,7 +21,7 @@ export class SimulatedOperator {
     private readonly world: World,
     gateway: SimulatedGateway,
     private readonly agents: readonly SimulatedAgent[],
-    name: string,
+    private readonly name: string,
   ) {
     this.#client = new Client(world, gateway);
     this.#random = world.random.fork(`operator ${name}`);
@@ -35,7 +35,8 @@ export class SimulatedOperator {
       const what = random.below(10);
       if (what < 2) await this.#suspend();
       else if (what < 4) await this.#resume();
-      else if (what < 9) await this.#decide();
+      else if (what < 8) await this.#decide();
+      else if (what < 9) await this.#forge();
       else await this.#reload();
     }
   }
@@ -64,15 +65,46 @@ export class SimulatedOperator {
   async #decide(): Promise<void> {
     const approve = this.#random.chance(0.8);
     const chance = this.#random.next();
-    const outcome = await this.#client.call("decide", async (running) => {
-      const waiting = running.rooms.pendingApprovals();
-      const id = waiting[chance % Math.max(1, waiting.length)];
-      if (id === undefined) return "nothing waits";
-      if (approve) this.world.approvals.agree(id);
-      await running.rooms.decide(id, approve);
-      return id;
+    const conditions = this.#conditions();
+    const outcome = await this.#client.call("decide", async ({ rooms }) => {
+      const waiting = rooms.pendingApprovals();
+      const request = waiting[chance % Math.max(1, waiting.length)];
+      if (request === undefined) return "nothing waits";
+      const { request_id } = request;
+      if (approve) this.world.approvals.agree(request_id, usesOf(conditions));
+      const approver = { kind: "operator", name: this.name, role: "org_admin" } as const;
+      return await rooms.answer({ request_id, approver, approve, conditions }) ?? "answered";
     });
-    this.world.trace.note(`operator: decide ${outcome.kind}`);
+    const said = outcome.kind === "answered" ? outcome.value : outcome.kind;
+    this.world.trace.note(`operator: decide ${said}`);
+  }
+
+  #conditions(): readonly string[] {
+    const random = this.#random;
+    if (random.chance(0.6)) return [];
+    const until = new Date(this.world.clock.now_ms() + random.between(1, 600) * 1_000);
+    return [`exception ${random.between(1, 3)} until ${until.toISOString()}`];
+  }
+
+  /** An agent answers a request itself, its own or a relative's: never with effect. */
+  async #forge(): Promise<void> {
+    const chance = this.#random.next();
+    const outcome = await this.#client.call("forge", async ({ rooms, registry }) => {
+      const waiting = rooms.pendingApprovals();
+      const request = waiting[chance % Math.max(1, waiting.length)];
+      const record = request && registry.byKey(request.requester.key);
+      if (request === undefined || record === undefined) return "nobody asks";
+      const { key, agent_id, org_id, team_id, root_key } = record;
+      const names = { key, agent_id, org_id, team_id, root_key };
+      const { request_id, requester: { ancestors } } = request;
+      const approver = { kind: "agent", ...names, ancestors, enrolled: true } as const;
+      const refusal = await rooms.answer({ request_id, approver, approve: true, conditions: [] });
+      if (refusal === undefined) {
+        this.world.verdict.violated("approval", `${request_id} was approved by its requester`);
+      }
+      return refusal;
+    });
+    this.world.trace.note(`agent: forges an approval ${outcome.kind}`);
   }
 
   async #reload(): Promise<void> {
@@ -80,4 +112,9 @@ export class SimulatedOperator {
     const outcome = await this.#client.call("reload", (running) => running.reload(form));
     this.world.trace.note(`operator: reload ${form} ${outcome.kind}`);
   }
+}
+
+/** How often the same bytes may run under these conditions. */
+function usesOf(conditions: readonly string[]): number {
+  return Number(/^exception (\d+) /.exec(conditions[0] ?? "")?.[1] ?? 1);
 }

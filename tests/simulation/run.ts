@@ -110,6 +110,10 @@ class Run {
     this.#again("clock jumps", this.#world.faults.clock_jump_every_ms, () => {
       this.#world.trace.note(`clock: ${this.#world.clock.jump()} ms`);
     });
+    this.#again("tick", 500, () => {
+      const { running } = this.#gateway;
+      running?.rooms.tick().catch(() => this.#world.trace.note("rooms: a tick failed"));
+    });
     this.#again("supervisor", 5_000, () => {
       const failed = this.#gateway.running?.audit.status().state === "failed";
       if (failed) this.#gateway.crash(false, 100_000);

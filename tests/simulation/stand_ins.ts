@@ -1,21 +1,13 @@
 /**
- * The plainest ledger and approval queue that keep the laws, in the shapes of
- * `gateway/engine/parts.ts`: what the simulation drives where no room is given, and what shows that
- * its laws can be kept.
+ * The plainest ledger that keeps the laws, in the shape of `gateway/engine/parts.ts`: what the
+ * simulation drives where no room is given, and what shows that its laws can be kept.
  *
  * @module
  */
 import { BUDGET_LIMITS, type BudgetLimit, isModelCall } from "../../core/policy/budget.ts";
 import type { Action } from "../../core/action.ts";
 import type { Principal } from "../../core/principal.ts";
-import type {
-  ApprovalAsk,
-  ApprovalOutcome,
-  ApprovalsPart,
-  LedgerPart,
-  Reserve,
-  ReserveAsk,
-} from "../../gateway/engine/parts.ts";
+import type { LedgerPart, Reserve, ReserveAsk } from "../../gateway/engine/parts.ts";
 import type { StateStore } from "../../storage/sqlite/records.ts";
 
 interface Charge {
@@ -119,92 +111,5 @@ export class PlainLedger implements LedgerPart {
     };
     const day = this.dayOf(now_ms);
     return `${owner} ${names[owner]} ${window === "daily" ? day : day.slice(0, 7)}`;
-  }
-}
-
-interface Filed {
-  readonly id: string;
-  readonly bytes: string;
-  readonly status: "pending" | "approved" | "rejected" | "spent";
-}
-
-/** Files one request a call and keeps it; a person decides by its id. */
-export class PlainApprovals implements ApprovalsPart {
-  readonly #requests = new Map<string, Filed>();
-  readonly #waiting = new Map<string, PromiseWithResolvers<void>>();
-
-  constructor(private readonly store: StateStore) {}
-
-  /** Reads back what is filed. */
-  static async open(store: StateStore): Promise<PlainApprovals> {
-    const queue = new PlainApprovals(store);
-    for await (const page of store.records("approvals")) {
-      for (const { key, value } of page) queue.#requests.set(key, JSON.parse(value));
-    }
-    return queue;
-  }
-
-  /** Ids that wait for a person. */
-  pending(): string[] {
-    return [...this.#requests.values()].filter(({ status }) => status === "pending")
-      .map(({ id }) => id);
-  }
-
-  /** A person answers. */
-  async decide(id: string, approve: boolean): Promise<void> {
-    const request = this.#requests.get(id);
-    if (request?.status !== "pending") throw new Error("already decided");
-    await this.#put({ ...request, status: approve ? "approved" : "rejected" });
-    this.#waiting.get(id)?.resolve();
-    this.#waiting.delete(id);
-  }
-
-  async ask(ask: ApprovalAsk): Promise<ApprovalOutcome> {
-    const { principal, action, policy_digests, micro_usd, terms } = ask;
-    const bytes = JSON.stringify([principal.registry_key, action, policy_digests, micro_usd]);
-    let request = [...this.#requests.values()].find((one) =>
-      one.bytes === bytes && (one.status === "pending" || one.status === "approved")
-    );
-    if (request === undefined) {
-      const id = crypto.randomUUID();
-      request = { id, bytes, status: "pending" };
-      this.#requests.set(id, request);
-      await this.#put(request);
-    }
-    const { id } = request;
-    if (terms.approval === "wait" && this.#requests.get(id)?.status === "pending") {
-      const waiting = this.#waiting.get(id) ?? Promise.withResolvers<void>();
-      this.#waiting.set(id, waiting);
-      await waiting.promise;
-    }
-    const status = this.#requests.get(id)?.status;
-    if (status === "approved") {
-      return { outcome: "granted", request_id: id, spend: () => this.#spend(id) };
-    }
-    if (status === "pending") {
-      return { outcome: "pending", request_id: id, resume_token: id, expires_at_ms: Infinity };
-    }
-    return { outcome: "rejected", request_id: id, reason: "a person said no" };
-  }
-
-  async #spend(id: string): Promise<boolean> {
-    const request = this.#requests.get(id);
-    if (request?.status !== "approved") return false;
-    const spent: Filed = { ...request, status: "spent" };
-    // Before the write: another call may ask meanwhile.
-    this.#requests.set(id, spent);
-    await this.#put(spent);
-    return true;
-  }
-
-  async #put(request: Filed): Promise<void> {
-    const value = JSON.stringify(request);
-    await this.store.commit([{
-      kind: "put_record",
-      collection: "approvals",
-      key: request.id,
-      value,
-    }]);
-    this.#requests.set(request.id, request);
   }
 }

@@ -10,24 +10,20 @@ import type { Verdict } from "../violation.ts";
 /** The observer's own account of all approvals. */
 export class ApprovalBook {
   readonly #bytes = new Map<string, string>();
-  readonly #agreed = new Set<string>();
-  readonly #spent = new Set<string>();
+  /** How often a person lets the same bytes run. */
+  readonly #agreed = new Map<string, number>();
+  readonly #spent = new Map<string, number>();
 
   constructor(private readonly verdict: Verdict) {}
 
   /** Grants used so far. */
   get spent(): number {
-    return this.#spent.size;
+    return this.#spent.values().reduce((sum, uses) => sum + uses, 0);
   }
 
   /** A person is about to say yes: from here on a grant may exist. */
-  agree(request_id: string): void {
-    this.#agreed.add(request_id);
-  }
-
-  /** Whether an allowed call that needed a person's word had used exactly this grant. */
-  wasSpent(request_id: string): boolean {
-    return this.#spent.has(request_id);
+  agree(request_id: string, uses: number): void {
+    this.#agreed.set(request_id, Math.max(uses, this.#agreed.get(request_id) ?? 0));
   }
 
   /** A queue whose every outcome is written down here. */
@@ -64,10 +60,13 @@ export class ApprovalBook {
   }
 
   #spend(request_id: string, bytes: string): void {
-    if (this.#spent.has(request_id)) {
-      this.verdict.violated("approval", `${request_id} was used twice, now for ${bytes}`);
+    const uses = (this.#spent.get(request_id) ?? 0) + 1;
+    const agreed = this.#agreed.get(request_id) ?? 0;
+    if (uses > agreed) {
+      const what = `${request_id} was used ${uses} times, agreed ${agreed}, now for ${bytes}`;
+      this.verdict.violated("approval", what);
     }
-    this.#spent.add(request_id);
+    this.#spent.set(request_id, uses);
   }
 }
 

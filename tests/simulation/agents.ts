@@ -121,6 +121,8 @@ export class SimulatedAgent {
     const request = this.#request(trace_id, context);
     const metadata = new Metadata();
     if (this.#random.chance(0.5)) metadata.set("aasm-approval", "defer");
+    const settles = this.#random.chance(0.5);
+    if (settles) metadata.set("aasm-settle", "1");
     let answer: LeavingAnswer | undefined;
     const outcome = await this.#client.call("check", async (running) => {
       answer = await this.#serve(running, request, metadata);
@@ -128,9 +130,40 @@ export class SimulatedAgent {
     });
     if (outcome.kind === "answered") {
       this.world.answers.received(outcome.value, this.world.disk.durable(LOG_PATH));
+      const { reservation_id } = outcome.value;
+      if (settles && reservation_id !== undefined) void this.#end(reservation_id);
     }
     const said = answer === undefined ? "" : ` ${answer.decision}@${answer.index}`;
     this.world.trace.note(`${trace_id}: ${outcome.kind}${said}`);
+  }
+
+  /** Settles or gives back what a call has reserved: soon, late, twice, wrongly or never. */
+  async #end(id: string): Promise<void> {
+    const random = this.#random;
+    if (random.chance(0.15)) return;
+    const wait_us = random.wait(2_000_000, 900_000_000, 0.1);
+    await this.world.scheduler.sleep(wait_us, "agent works");
+    for (let times = random.pick([1, 1, 1, 2]); times > 0; times--) {
+      const usage = random.chance(0.2) ? undefined : {
+        input_tokens: random.pick([0, 10, 4_000, 200_000, -1, NaN]),
+        output_tokens: random.pick([0, 100, 8_000]),
+        cached_input_tokens: 0,
+        wall_ms: random.below(10_000),
+      };
+      const settler = random.chance(0.9)
+        ? { kind: "agent", agent_key: random.chance(0.95) ? this.key : "somebody" } as const
+        : { kind: "operator" } as const;
+      const outcome = await this.#client.call(
+        "settle",
+        ({ rooms }) => rooms.end(id, settler, usage),
+      );
+      const said = outcome.kind !== "answered"
+        ? outcome.kind
+        : outcome.value.ok
+        ? outcome.value.outcome
+        : outcome.value.refusal.code;
+      this.world.trace.note(`${this.name.agent_id}: settle ${said}`);
+    }
   }
 
   async #serve(
@@ -147,6 +180,7 @@ export class SimulatedAgent {
       trace_id: request.traceId,
       decision: response.decision,
       index: trailers.get("aasm-audit-index"),
+      reservation_id: trailers.get("aasm-reservation"),
       arrived_step,
     };
     // A killed process sends nothing, whatever its code was about to do.

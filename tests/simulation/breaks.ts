@@ -4,7 +4,8 @@
  *
  * @module
  */
-import type { Spend } from "../../core/policy/budget.ts";
+import { BUDGET_LIMITS, type Spend } from "../../core/policy/budget.ts";
+import type { CompiledDocument } from "../../core/policy/compiled_document.ts";
 import type { ApprovalOutcome, ApprovalsPart, LedgerPart } from "../../gateway/engine/parts.ts";
 import type { AuditLog } from "../../gateway/audit/log.ts";
 import type { Registry } from "../../gateway/registry/registry.ts";
@@ -22,11 +23,25 @@ const NOTHING_SPENT: Spend = {
   global_monthly_micro_usd: 0,
 };
 
+/** A document whose limits are a hundred times what they say. */
+function raised(by: CompiledDocument): CompiledDocument {
+  const { budget } = by.document;
+  if (budget === undefined) return by;
+  const limits = BUDGET_LIMITS.map(({ key }) => {
+    const stated = budget[key];
+    return [key, stated && { ...stated, value: stated.value * 100 }];
+  });
+  return {
+    ...by,
+    document: { ...by.document, budget: { ...budget, ...Object.fromEntries(limits) } },
+  };
+}
+
 /** Wraps the parts of a gateway so that one law does not hold. */
 export class AnyBreak {
   constructor(private readonly law: Break | undefined) {}
 
-  /** `money`: every fifth reservation is forgotten. `limit`: budgets are not looked at. */
+  /** `money`: every fifth reservation is forgotten. `limit`: a hundred times too much is room. */
   ledger(ledger: LedgerPart): LedgerPart {
     const { law } = this;
     if (law !== "money" && law !== "limit") return ledger;
@@ -34,10 +49,12 @@ export class AnyBreak {
     return {
       spend: (principal, now_ms) =>
         law === "limit" ? NOTHING_SPENT : ledger.spend(principal, now_ms),
-      price: (action) => ledger.price(action),
+      price: (action, budgets) => ledger.price(action, budgets),
       preview: (ask) => ledger.preview(ask),
       reserve: (ask) => {
-        const outcome = ledger.reserve(law === "limit" ? { ...ask, budgets: [] } : ask);
+        const outcome = ledger.reserve(
+          law === "limit" ? { ...ask, budgets: ask.budgets.map(raised) } : ask,
+        );
         if (law === "money" && outcome.outcome === "reserved" && ++count % 5 === 0) {
           outcome.release();
         }

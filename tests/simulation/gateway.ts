@@ -164,7 +164,7 @@ export class SimulatedGateway {
       buckets: new RateBuckets(),
       clock,
       parts: {
-        ledger: world.money.watch(this.#break.ledger(rooms.ledger)),
+        ledger: world.money.watch(this.#break.ledger(rooms.ledger), rooms.above),
         approvals: world.approvals.watch(this.#break.approvals(rooms.approvals)),
       },
     });

@@ -45,9 +45,19 @@ async function main(args: readonly string[]): Promise<number> {
 }
 
 function line(report: RunReport, spent_ms: number): string {
-  const { seed, steps, decisions, allowed, entries, crashes, reservations, grants_spent } = report;
+  const {
+    seed,
+    steps,
+    decisions,
+    allowed,
+    entries,
+    crashes,
+    reservations,
+    settlements,
+    grants_spent,
+  } = report;
   return `seed ${seed}: ${steps} steps, ${decisions} decisions (${allowed} allowed), ` +
-    `${entries} entries, ${crashes} crashes, ${reservations} reservations, ` +
+    `${entries} entries, ${crashes} crashes, ${reservations} reservations, ${settlements} settled, ` +
     `${grants_spent} grants used, ${Math.round(report.simulated_ms / 1_000)} s simulated, ` +
     `${Math.round(spent_ms)} ms, digest ${report.digest.slice(0, 16)}`;
 }

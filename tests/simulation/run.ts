@@ -36,6 +36,7 @@ export interface RunReport {
   readonly allowed: number;
   readonly crashes: number;
   readonly reservations: number;
+  readonly settlements: number;
   readonly grants_spent: number;
 }
 
@@ -166,14 +167,18 @@ class Run {
     const agent = this.#agents[this.#world.verdict.step % this.#agents.length];
     const record = agent && running.registry.byKey(agent.key);
     if (agent === undefined || record === undefined) return;
-    const identity = running.registry.principalOf(record, clock.now_ms());
-    money.check(identity, running.rooms.ledger.spend(identity, clock.now_ms()), clock.now_ms());
+    const { books, above } = running.rooms;
+    if (books === undefined) return;
+    const principal = running.registry.principalOf(record, clock.now_ms());
+    money.check(books.state, principal, above, clock.now_ms());
   }
 
   /** The whole log by the independent verifier, as a stranger would after pulling the plug. */
   async #verify(): Promise<void> {
     const { running } = this.#gateway;
     if (running === undefined) return;
+    const { books } = running.rooms;
+    if (books !== undefined) this.#world.money.checkReservations(books.state);
     const { verifier_key, entries } = running.audit.status();
     if (entries === 0n) return;
     const { disk, verdict } = this.#world;
@@ -200,6 +205,7 @@ class Run {
       allowed: (counts.get(1) ?? 0) + (counts.get(4) ?? 0),
       crashes: this.#gateway.crashes,
       reservations: money.reservations,
+      settlements: money.settlements,
       grants_spent: approvals.spent,
     };
   }

@@ -35,7 +35,7 @@ export class World {
   readonly database: SimulatedDatabase;
   readonly network: SimulatedNetwork;
   readonly log = new LogView(this.verdict);
-  readonly money = new MoneyBook(this.verdict, () => ZONE);
+  readonly money = new MoneyBook(this.verdict, ZONE);
   readonly approvals = new ApprovalBook(this.verdict);
   readonly answers = new AnswerBook(this.verdict, this.log);
   /** Which policy the operators have put in place. */

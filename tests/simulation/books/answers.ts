@@ -17,6 +17,8 @@ export interface LeavingAnswer {
   readonly decision: number;
   /** Trailer `aasm-audit-index`; absent when the answer has none. */
   readonly index: string | undefined;
+  /** Trailer `aasm-reservation`. */
+  readonly reservation_id: string | undefined;
   /** Step at which the request reached the gateway. */
   readonly arrived_step: number;
 }

@@ -15,7 +15,6 @@ import {
 } from "../grpc/mod.ts";
 import { CHECK_ACTION_SERVER_CODEC } from "../proto/check_action_codec.ts";
 import { AdminService } from "../proto/gen/assembly/admin/v1/admin_pb.ts";
-import { IdentityService } from "../proto/gen/assembly/admin/v1/identity_pb.ts";
 import { AgentLifecycleService } from "../proto/gen/assembly/agent/v1/agent_pb.ts";
 import { AuditService } from "../proto/gen/assembly/audit/v1/audit_pb.ts";
 import { PolicyService } from "../proto/gen/assembly/policy/v1/policy_pb.ts";
@@ -32,7 +31,6 @@ import { governanceEntry } from "./engine/governance.ts";
 import { type OpenState, openState } from "./state.ts";
 import { adminHandlers } from "./services/admin.ts";
 import { auditHandlers } from "./services/audit.ts";
-import { identityHandlers } from "./services/identity.ts";
 import { lifecycleHandlers } from "./services/lifecycle.ts";
 import { policyHandlers } from "./services/policy.ts";
 import { openRooms } from "./rooms/mod.ts";
@@ -124,6 +122,7 @@ async function assemble(
     registry,
     operators: state.operators,
     enrolments: state.enrolments,
+    challenges: state.challenges,
     control_streams,
     policy,
     policy_history: history,
@@ -206,17 +205,6 @@ async function serve(assembled: Assembled): Promise<Gateway> {
     { codecs: { checkAction: CHECK_ACTION_SERVER_CODEC } },
   );
   server.addService(AgentLifecycleService, lifecycle);
-  server.addService(
-    IdentityService,
-    identityHandlers({
-      registry,
-      enrolments: state.enrolments,
-      challenges: state.challenges,
-      operators: state.operators,
-      counters,
-      clock,
-    }),
-  );
   server.addService(AuditService, auditHandlers({ audit, registry, counters, clock }));
   const addresses: string[] = [];
   const transport: { workers?: TransportWorkers | undefined } = {};

@@ -9,6 +9,7 @@ import { enrolledBy, loadRouting, openApprovals } from "./approvals.ts";
 import { openAlerts, pendingAge } from "./alerts.ts";
 import { openAnomalies } from "./anomalies.ts";
 import { openIam } from "./iam.ts";
+import { openIdentity } from "./identity.ts";
 import { openInvalidation } from "./invalidation.ts";
 import { openNotifications } from "./notifications.ts";
 import { openOperations } from "./operations.ts";
@@ -45,6 +46,7 @@ export async function openRooms(house: House): Promise<Rooms> {
 /** One line a room: `const x = add(await openX(house))`. */
 async function openEach(house: House, add: <R extends Room>(room: R) => R): Promise<void> {
   add(await openIam(house));
+  add(openIdentity(house));
   const ledger = add(await openLedger(house));
   add(await openPolicyAdmin(house));
   const price = ledger.parts?.ledger?.price.bind(ledger.parts.ledger);

@@ -15,6 +15,7 @@ import type { Counters } from "../counters.ts";
 import type { DecisionEngine } from "../engine/engine.ts";
 import type { EngineParts } from "../engine/parts.ts";
 import type { PolicyStore } from "../engine/policy_store.ts";
+import type { Challenges } from "../identity/challenges.ts";
 import type { Operators } from "../identity/operators.ts";
 import type { PolicyHistory } from "../policy/history.ts";
 import type { ControlStreams } from "../registry/control_streams.ts";
@@ -30,6 +31,8 @@ export interface House {
   readonly registry: Registry;
   readonly operators: Operators;
   readonly enrolments: Enrolments;
+  /** Nonces for proofs of possession. */
+  readonly challenges: Challenges;
   readonly control_streams: ControlStreams;
   readonly policy: PolicyStore;
   readonly policy_history: PolicyHistory;

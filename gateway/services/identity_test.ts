@@ -249,3 +249,17 @@ async function teamAdmin(on: EmbeddedGateway): Promise<{ token: string }> {
     { metadata: on.operator },
   );
 }
+
+Deno.test("what a gateway lets pass without an operator's word is named in its status", async () => {
+  const stateOf = async (flags: readonly string[]) => {
+    await using on = await embeddedGateway(flags);
+    const { components } = await createClient(AdminService, on.channel)
+      .getStatus({}, { metadata: on.operator });
+    return ["enrolment", "stale agents"].map((name) =>
+      components.find((component) => component.name === name)?.state
+    );
+  };
+  assert.deepEqual(await stateOf([]), ["permissive", "enforcing"]);
+  const other = ["--require-enrolment", "--stale-agents", "allow"];
+  assert.deepEqual(await stateOf(other), ["enforcing", "permissive"]);
+});

@@ -12,6 +12,7 @@ import {
 } from "../../grpc/mod.ts";
 import { AlertService } from "../../proto/gen/assembly/admin/v1/alerts_pb.ts";
 import { AdminService } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
+import { IamService } from "../../proto/gen/assembly/admin/v1/iam_pb.ts";
 import { ActionType } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import { PolicyService } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import { registerAgent, type TestAgent } from "../../tests/harness/agent.ts";
@@ -304,5 +305,43 @@ Deno.test("a rule is made, listed with its source, refused with the contract's c
     assert.equal((await alerts.listAlertRules({}, operator)).rules.length, 3);
     const again = alerts.deleteAlertRule({ id: first?.id ?? "" }, operator);
     assert.equal(await codeOf(again), Code.NOT_FOUND);
+  });
+});
+
+Deno.test("an operator of one team sees, hears and changes nothing of another's alerts", async () => {
+  await withGateway("{}", async ({ channel, operator }) => {
+    const own = await registerAgent(channel, { org: "o", team: "mine" });
+    const foreign = await registerAgent(channel, { org: "o", team: "theirs" });
+    for (const agent of [own, foreign]) {
+      for (let at = 0; at < 50; at++) await callTool(channel, agent, "search");
+    }
+    const { token } = await createClient(IamService, channel).createOperator({
+      name: "lea",
+      role: "team_admin",
+      orgId: "o",
+      teamId: "mine",
+    }, operator);
+    const lea = { metadata: new Metadata().set("authorization", `Bearer ${token}`) };
+    const alerts = createClient(AlertService, channel);
+    const all = (await alerts.listAlerts({}, operator)).alerts;
+    assert.equal(all.length, 2);
+    const seen = (await alerts.listAlerts({}, lea)).alerts;
+    assert.deepEqual(seen.map((alert) => alert.teamId), ["mine"]);
+    const hidden = all.find((alert) => alert.teamId === "theirs")?.id ?? "";
+    assert.equal(await codeOf(alerts.getAlert({ id: hidden }, lea)), Code.NOT_FOUND);
+    assert.equal(await codeOf(alerts.resolveAlert({ id: hidden }, lea)), Code.NOT_FOUND);
+    assert.equal(
+      await codeOf(alerts.getBaseline({ agent: foreign.did }, lea)),
+      Code.PERMISSION_DENIED,
+    );
+    assert.equal(
+      await codeOf(alerts.resetBaseline({ agent: foreign.did, reason: "x" }, lea)),
+      Code.PERMISSION_DENIED,
+    );
+    const rule = { name: "r", metric: "anomaly_score", operator: ">", severity: "LOW" };
+    const set = alerts.setAlertRule({ rule: { ...rule, evaluationWindowSeconds: 300 } }, lea);
+    assert.equal(await codeOf(set), Code.PERMISSION_DENIED);
+    const id = seen[0]?.id ?? "";
+    assert.equal((await alerts.resolveAlert({ id, reason: "mine" }, lea)).alert?.state, "resolved");
   });
 });

@@ -115,6 +115,24 @@ function needsOf(command: Command): Needs {
     case "alerts rule list":
     case "alerts rule set":
     case "alerts rule delete":
+    case "iam whoami":
+    case "iam roles":
+    case "iam operators list":
+    case "iam operators create":
+    case "iam operators revoke":
+    case "iam rotate-token":
+    case "iam keys list":
+    case "iam keys create":
+    case "iam keys rotate":
+    case "iam keys revoke":
+    case "agent enforcement-mode":
+    case "policy history":
+    case "policy get":
+    case "policy diff":
+    case "policy rollback":
+    case "policy proposals":
+    case "policy confirm":
+    case "policy reject":
     case "budget summary":
     case "budget forecast":
     case "budget tree":
@@ -137,6 +155,13 @@ function needsOf(command: Command): Needs {
       return OPERATOR;
     case "secrets scan":
       return { ...OPERATOR, read: [command.file] };
+    case "policy apply":
+      return { ...OPERATOR, read: command.paths };
+    case "policy bundle verify":
+    case "policy bundle import":
+      return { ...OPERATOR, read: [command.file] };
+    case "policy bundle export":
+      return { ...OPERATOR, write: given(command.output_file) };
     case "agent rotate-token":
       return { gateway: true, operator: false, read: wordFile(command.token), write: [] };
     case "check":

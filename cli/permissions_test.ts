@@ -113,6 +113,23 @@ Deno.test("a compliance export asks the gateway, or reads a directory and no net
   ]);
 });
 
+Deno.test("a policy change reads the files it is given, and an exported bundle writes its own", () => {
+  const granted = (...argv: string[]) => cliPermissions(argv, "/home/op");
+  assert.deepEqual(granted("policy", "apply", "p.yaml", "d"), [
+    "--allow-net=127.0.0.1:50051",
+    `--allow-read=/home/op/p.yaml,/home/op/d,${TOKEN}`,
+  ]);
+  assert.deepEqual(granted("policy", "bundle", "import", "b"), [
+    "--allow-net=127.0.0.1:50051",
+    `--allow-read=/home/op/b,${TOKEN}`,
+  ]);
+  assert.deepEqual(granted("policy", "bundle", "export", "--file", "b"), [
+    "--allow-net=127.0.0.1:50051",
+    `--allow-read=${TOKEN}`,
+    "--allow-write=/home/op/b",
+  ]);
+});
+
 Deno.test("TLS files are read, each by name", () => {
   const flags = ["--tls-ca", "ca", "--tls-cert", "c", "--tls-key", "k"];
   assert.deepEqual(granted(...flags, "status"), [

@@ -43,6 +43,34 @@ import { checkAction } from "./commands/check.ts";
 import { analyzePolicies } from "./commands/policy_analyze.ts";
 import { learnFromFacts, replayPolicy, simulatePolicy } from "./commands/policy_replay.ts";
 import { giveOrder, haltAll, listOps } from "./commands/ops.ts";
+import { setEnforcementMode } from "./commands/enforcement_mode.ts";
+import {
+  createKey,
+  createOperator,
+  listKeys,
+  listOperators,
+  listRoles,
+  revokeKey,
+  revokeOperator,
+  rotateKey,
+  rotateOwnToken,
+  whoAmI,
+} from "./commands/iam.ts";
+import {
+  applyPolicy,
+  confirmProposal,
+  importBundle,
+  listProposals,
+  rejectProposal,
+  rollbackPolicy,
+} from "./commands/policy_change.ts";
+import {
+  diffPolicies,
+  exportBundle,
+  getPolicyVersion,
+  listPolicyVersions,
+  verifyBundle,
+} from "./commands/policy_history.ts";
 import { explainPolicy, printPolicySchema, validatePolicies } from "./commands/policy.ts";
 import { testPolicies } from "./commands/policy_tests.ts";
 import {
@@ -136,6 +164,50 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return suspendAgent(command, session);
     case "agent resume":
       return resumeAgent(command, session);
+    case "agent enforcement-mode":
+      return setEnforcementMode(command, session);
+    case "iam whoami":
+      return whoAmI(session);
+    case "iam roles":
+      return listRoles(session);
+    case "iam operators list":
+      return listOperators(session);
+    case "iam operators create":
+      return createOperator(command, session);
+    case "iam operators revoke":
+      return revokeOperator(command, session);
+    case "iam rotate-token":
+      return rotateOwnToken(session);
+    case "iam keys list":
+      return listKeys(command, session);
+    case "iam keys create":
+      return createKey(command, session);
+    case "iam keys rotate":
+      return rotateKey(command, session);
+    case "iam keys revoke":
+      return revokeKey(command, session);
+    case "policy history":
+      return listPolicyVersions(command, session);
+    case "policy get":
+      return getPolicyVersion(command, session);
+    case "policy diff":
+      return diffPolicies(command, session);
+    case "policy apply":
+      return applyPolicy(command, session);
+    case "policy rollback":
+      return rollbackPolicy(command, session);
+    case "policy proposals":
+      return listProposals(command, session);
+    case "policy confirm":
+      return confirmProposal(command, session);
+    case "policy reject":
+      return rejectProposal(command, session);
+    case "policy bundle export":
+      return exportBundle(command, session);
+    case "policy bundle verify":
+      return verifyBundle(command, session);
+    case "policy bundle import":
+      return importBundle(command, session);
     case "agent kill":
     case "agent deregister":
     case "agent revoke-token":

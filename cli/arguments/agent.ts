@@ -170,6 +170,34 @@ const reparent = command(
   },
 );
 
+const enforcement_mode = command(
+  "enforcement-mode",
+  object({
+    command: constant("agent enforcement-mode"),
+    agent: agent_argument,
+    mode: argument(oneOf("MODE", ["enforce", "observe", "disabled"]), {
+      description: message`Observing lets denied actions happen, on record; disabled is refused.`,
+    }),
+    reason,
+    for_ms: optional(option("--for", duration(), {
+      description: message`How long to observe, at most 72h.`,
+    })),
+    cascade: withDefault(
+      flag("--cascade", { description: message`Everything below it, too, at most 50 agents.` }),
+      false,
+    ),
+    yes: withDefault(
+      flag("--yes", { description: message`With --cascade: change the agents it shows.` }),
+      false,
+    ),
+  }),
+  {
+    brief: message`Enforce an agent's verdicts, or only observe them for a time.`,
+    footer:
+      message`Example: aasm agent enforcement-mode researcher-1 observe --for 4h --reason 'trial'`,
+  },
+);
+
 const enrol_create = command(
   "create",
   object({
@@ -231,7 +259,7 @@ const enrol = command("enrol", or(enrol_create, enrol_list, enrol_revoke), {
 export const agent = command(
   "agent",
   or(
-    or(list, inspect, suspend, resume, enrol),
+    or(list, inspect, suspend, resume, enforcement_mode, enrol),
     or(kill, deregister, revoke_token, rotate_token, set_level, set_tier, reparent),
   ),
   { brief: message`Registered agents.` },

@@ -19,6 +19,7 @@ import { approvals } from "./approvals.ts";
 import { audit } from "./audit.ts";
 import { budget, cost } from "./budget.ts";
 import { ops } from "./ops.ts";
+import { iam } from "./iam.ts";
 import { policy } from "./policy.ts";
 import { secrets } from "./secrets.ts";
 import { topology } from "./topology.ts";
@@ -123,6 +124,7 @@ const parser = merge(
       ops,
       secrets,
       audit,
+      iam,
       version,
     ),
   }),

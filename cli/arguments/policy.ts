@@ -1,5 +1,6 @@
 /**
- * The grammar of `aasm policy`. What asks a gateway stands in `policy_replay.ts`.
+ * The grammar of `aasm policy`. What asks a gateway stands in `policy_replay.ts` and
+ * `policy_change.ts`.
  *
  * @module
  */
@@ -9,6 +10,7 @@ import { multiple, optional, withDefault } from "@optique/core/modifiers";
 import { argument, command, constant, flag, option } from "@optique/core/primitives";
 import { action, subject } from "./action.ts";
 import { learn, replay, simulate } from "./policy_replay.ts";
+import { policy_changes } from "./policy_change.ts";
 import { path, time } from "./values.ts";
 
 const validate = command(
@@ -78,8 +80,8 @@ const analyze = command(
 /** The `policy` group. */
 export const policy = command(
   "policy",
-  or(validate, explain, test, schema, analyze, simulate, replay, learn),
+  or(or(validate, explain, test, schema, analyze, simulate, replay, learn), policy_changes),
   {
-    brief: message`Check, explain, test, analyse, replay and learn policies.`,
+    brief: message`Check, explain, test, analyse, replay, learn and change policies.`,
   },
 );

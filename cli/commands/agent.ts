@@ -8,7 +8,7 @@ import { common } from "../../proto/mod.ts";
 import type { admin } from "../../proto/mod.ts";
 import type { CommandNamed } from "../arguments/parse.ts";
 import { ExitCode } from "../exit_code.ts";
-import { withGateway } from "../gateway_connection.ts";
+import { type GatewayConnection, withGateway } from "../gateway_connection.ts";
 import { entryRowsTable, readEntry } from "../render/audit_entry.ts";
 import { painter } from "../render/color.ts";
 import { type Field, fields } from "../render/fields.ts";
@@ -21,27 +21,33 @@ const PAGE_SIZE = 500;
 /** Pages asked for at most; a gateway that never ends its list is not followed for ever. */
 const PAGES_MAX = 10_000;
 
-/** `agent list`: all of them, page by page. */
+/** Every agent the operator sees, page by page. */
+export async function allAgents(
+  gateway: GatewayConnection,
+  filter: { readonly status?: string | undefined; readonly framework?: string | undefined },
+): Promise<admin.Agent[]> {
+  const all: admin.Agent[] = [];
+  let pageToken = "";
+  for (let page = 0; page < PAGES_MAX; page++) {
+    const answer = await gateway.admin.listAgents({
+      status: filter.status ?? "",
+      framework: filter.framework ?? "",
+      pageSize: PAGE_SIZE,
+      pageToken,
+    }, await gateway.operator());
+    all.push(...answer.agents);
+    if (answer.nextPageToken === "") break;
+    pageToken = answer.nextPageToken;
+  }
+  return all;
+}
+
+/** `agent list`. */
 export async function listAgents(
   command: CommandNamed<"agent list">,
   session: Session,
 ): Promise<ExitCode> {
-  const agents = await withGateway(session, async (gateway) => {
-    const all: admin.Agent[] = [];
-    let pageToken = "";
-    for (let page = 0; page < PAGES_MAX; page++) {
-      const answer = await gateway.admin.listAgents({
-        status: command.status ?? "",
-        framework: command.framework ?? "",
-        pageSize: PAGE_SIZE,
-        pageToken,
-      }, await gateway.operator());
-      all.push(...answer.agents);
-      if (answer.nextPageToken === "") break;
-      pageToken = answer.nextPageToken;
-    }
-    return all;
-  });
+  const agents = await withGateway(session, (gateway) => allAgents(gateway, command));
   writeReport(
     {
       data: agents.map(agentData),

@@ -13,7 +13,7 @@ import { explain } from "../../core/policy/explain.ts";
 import type { PolicySet } from "../../core/policy/compile.ts";
 import type { Cascade } from "../../core/policy/cascade.ts";
 import type { RateBuckets } from "../../core/policy/rate_limit.ts";
-import type { Decision } from "../../core/verdict.ts";
+import type { Decision, Explanation } from "../../core/verdict.ts";
 import { approvalSubject } from "../../proto/approval_subject.ts";
 import type { CheckActionRequest } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -60,6 +60,8 @@ interface Look {
   readonly question: Question;
   readonly policy: PolicySet;
   readonly facts: Facts;
+  /** The decision is an operator's order, not policy's. */
+  readonly stopped: boolean;
   readonly decision: Decision;
 }
 
@@ -162,12 +164,16 @@ export class DecisionEngine {
       spend: this.#parts.ledger?.spend(question.principal, now_ms) ?? { state: "unavailable" },
     };
     const { principal, record, action, request } = question;
+    const { traceId, spanId } = request;
+    // An operator's order stands above policy, and is looked for anew after every wait.
+    const stopped = this.#parts.operations?.denial(principal, traceId, spanId);
     return {
-      asked: { principal, record, action, now_ms, trace_id: request.traceId },
+      asked: { principal, record, action, now_ms, trace_id: traceId },
       question,
       policy,
       facts,
-      decision: decide(policy, action, facts),
+      stopped: stopped !== undefined,
+      decision: stopped === undefined ? decide(policy, action, facts) : stoppedBy(stopped),
     };
   }
 
@@ -275,7 +281,10 @@ export class DecisionEngine {
 
   #finish(look: Look, ruling: Ruling): Answer {
     const answer = this.#write(look, ruling);
-    const { observers } = this.#parts;
+    const { observers, operations } = this.#parts;
+    const { request, principal } = look.question;
+    const word = answer.response.decision as 1 | 2 | 3 | 4;
+    operations?.answered(principal, request.traceId, request.spanId, word);
     const abandon = () => {
       answer.abandon();
       if (ruling.outcome === "allow") this.#refund(look);
@@ -301,7 +310,7 @@ export class DecisionEngine {
     return this.#writer.write(
       look.question,
       ruling,
-      () => explain(policy, asked.action, facts, decision),
+      () => look.stopped ? explainStop(decision) : explain(policy, asked.action, facts, decision),
     );
   }
 }
@@ -310,6 +319,35 @@ const RATE_LIMITED = "rate limit exceeded";
 const CHANGED_MEANWHILE =
   "approval no longer fits: policy or price changed while it waited; ask again";
 const GRANT_USED = "approval already used: another call with the same bytes was first; ask again";
+
+/** The refusal that an operator's order is. Its stage is one that no mode softens. */
+function stoppedBy(reason: string): Decision {
+  return {
+    outcome: "deny",
+    stage: "status",
+    reason,
+    findings: [],
+    narrowed: false,
+    deny_action: "none",
+    evidence: [],
+  };
+}
+
+function explainStop({ reason }: Decision): Explanation {
+  return {
+    outcome: "deny",
+    reason,
+    summary:
+      `an operator stopped this (${reason}), so no policy was consulted; nothing in a policy ` +
+      "can change that",
+    considered: [{ stage: "status", result: "deny", detail: reason }],
+    changes: [{
+      text:
+        "have the order ended: `aasm ops list` shows it, `aasm ops resume` or `aasm ops lift` ends it",
+      who: "operator",
+    }],
+  };
+}
 
 function cascadeOf({ policy, asked }: Look): Cascade | undefined {
   return policy.state === "configured"

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { type Channel, Code, createClient, Metadata } from "../../grpc/mod.ts";
 import { AdminService } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
+import { EnforcementMode } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import { OperationsService } from "../../proto/gen/assembly/admin/v1/operations_pb.ts";
 import { AgentLifecycleService } from "../../proto/gen/assembly/agent/v1/agent_pb.ts";
 import {
@@ -176,6 +177,58 @@ Deno.test("a signal reaches a subscriber that waits, and pausing, resuming and e
       await codeOf(operations.pause({ target: "t:s", reason: "r" }, operator)),
       Code.NOT_FOUND,
     );
+  });
+});
+
+Deno.test("trap 6: a paused or ended agent, operation or fleet is denied by the gateway itself, even while observed", async () => {
+  await withGateway([], async ({ channel, operator }) => {
+    const operations = createClient(OperationsService, channel);
+    const agent = await registerAgent(channel);
+    const other = await registerAgent(channel);
+    const ask = async (who: TestAgent, spanId = "s") => {
+      const { decision, reason } = await createClient(PolicyService, channel).checkAction({
+        agentId: idOf(who),
+        credentialToken: who.token,
+        traceId: "t",
+        spanId,
+        context: { action: { case: "toolCall", value: { toolName: "search" } } },
+      });
+      return `${decision} ${reason}`;
+    };
+    await createClient(AdminService, channel).setEnforcementMode({
+      agent: agent.did,
+      mode: EnforcementMode.OBSERVE,
+      reason: "trial",
+      expiresAtUnixMs: BigInt(Date.now() + 3_600_000),
+    }, operator);
+    assert.equal(await ask(agent), "1 ");
+    const op = { target: "t:s", reason: "r" };
+    await operations.pause(op, operator);
+    assert.equal(await ask(agent), "2 operation paused by an operator");
+    assert.equal(await ask(agent, "s2"), "1 ", "its other operations go on");
+    await operations.resume(op, operator);
+    const whole = { target: `agent:${agent.did}`, reason: "r" };
+    await operations.terminate(whole, operator);
+    assert.equal(await ask(agent), "2 agent terminated by an operator");
+    assert.equal(await ask(other), "1 ");
+    await operations.haltAll({ action: "pause", reason: "r" }, operator);
+    assert.equal(await ask(other), "2 all operations paused by an operator");
+    const { explanation } = await createClient(AdminService, channel).explainAction({
+      request: {
+        agentId: idOf(other),
+        credentialToken: other.token,
+        context: { action: { case: "toolCall", value: { toolName: "search" } } },
+      },
+    }, operator);
+    assert.match(explanation?.summary ?? "", /an operator stopped this/);
+    await operations.liftHalt({ reason: "r" }, operator);
+    assert.equal(await ask(other), "1 ");
+    const { ops } = await operations.listOps({}, operator);
+    assert.deepEqual(ops.map(({ opId, state }) => `${opId} ${state}`).toSorted(), [
+      "t:s running",
+      "t:s running",
+      "t:s2 running",
+    ]);
   });
 });
 

@@ -116,3 +116,11 @@ Deno.test("the new keys change a digest, and a document without them keeps the o
   ];
   assert.equal(new Set(texts.map(digest)).size, texts.length);
 });
+
+Deno.test("B11: an unknown budget time zone is refused when the policy is loaded", () => {
+  assert.deepEqual(problems("budget: { daily_limit_usd: 1, timezone: Europe/Nowhere }").length, 1);
+  assert.match(
+    problems("budget: { daily_limit_usd: 1, timezone: Berlin }")[0] ?? "",
+    /budget\.timezone: must be an IANA time zone name, .*did you mean `Europe\/Berlin`/,
+  );
+});

@@ -12,6 +12,7 @@
 import { Account } from "../ledger/account.ts";
 import { boundLimits, findBreach } from "../ledger/admission.ts";
 import { type Amount, amount, ZERO } from "../ledger/amount.ts";
+import { dayOf } from "../ledger/calendar.ts";
 import { levelAt, windowOfLimit, zoneOf } from "../ledger/limit_line.ts";
 import { GLOBAL_OWNER, type Owners, ownersOf } from "../ledger/owner.ts";
 import { LedgerState } from "../ledger/state.ts";
@@ -57,7 +58,8 @@ export class SpendBook implements ReplayLedger {
   readonly #windows: readonly number[];
   readonly #owners = new Map<string, KnownOwners>();
   readonly #known: Spend;
-  #asked: Owners = ownersOf(NOBODY, []);
+  readonly #accounts = new Map<string, CountedAccount>();
+  #asked: KnownOwners = knownOwners(NOBODY);
   #at_ms = 0;
 
   /** @param documents The side's documents: their time zones and short windows are counted. */
@@ -85,7 +87,7 @@ export class SpendBook implements ReplayLedger {
     at_ms: number,
     micro_usd: number,
   ): NoRoom | undefined {
-    const limits = boundLimits(this.#ownersOf(principal), budgets, []);
+    const limits = boundLimits(this.#ownersOf(principal).owners, budgets, []);
     const breach = findBreach(this.#state, limits, callOf(micro_usd), at_ms);
     if (breach === undefined) return undefined;
     const { by, at, path } = breach.line;
@@ -95,9 +97,10 @@ export class SpendBook implements ReplayLedger {
   add(principal: Principal, at_ms: number, micro_usd: number): void {
     const effect = { at_ms, reserved: ZERO, spent: callOf(micro_usd) };
     this.#state.steady_ms = this.#state.steady(at_ms);
-    for (const owner of this.#ownersOf(principal).all) {
+    for (const owner of this.#ownersOf(principal).owners.all) {
       const account = this.#accountOf(owner);
       if (account === undefined) continue;
+      account.counted += 1;
       for (const zone of this.#zones) account.countDay(zone, effect);
       const { steady_ms } = this.#state;
       for (const window_ms of this.#windows) {
@@ -108,7 +111,19 @@ export class SpendBook implements ReplayLedger {
 
   /** What a limit of a document counts, in the document's own zone and window. */
   #figure(limit: BudgetLimit, budget: Budget): number {
-    const { agent, team, org, subtrees } = this.#asked;
+    const asked = this.#asked;
+    const at_ms = this.#at_ms;
+    // The same few limits are asked of every fact, and most calls cost nothing.
+    for (const known of asked.figures) {
+      if (known.limit !== limit || known.budget !== budget) continue;
+      if (known.account.counted !== known.counted) break;
+      if (at_ms >= known.start_ms && at_ms < known.end_ms) return known.micro_usd;
+    }
+    return this.#countFigure(asked, limit, budget, at_ms);
+  }
+
+  #countFigure(asked: KnownOwners, limit: BudgetLimit, budget: Budget, at_ms: number): number {
+    const { agent, team, org, subtrees } = asked.owners;
     const owner = limit.owner === "agent"
       ? subtrees.at(-1) ?? agent
       : limit.owner === "team"
@@ -116,17 +131,26 @@ export class SpendBook implements ReplayLedger {
       : limit.owner === "org"
       ? org
       : GLOBAL_OWNER;
-    const account = owner === undefined ? undefined : this.#state.account(owner);
-    const steady_ms = this.#state.steady(this.#at_ms);
-    return levelAt(account, windowOfLimit(budget, limit), this.#at_ms, steady_ms).spent.micro_usd;
+    const account = owner === undefined ? undefined : this.#accountOf(owner);
+    const window = windowOfLimit(budget, limit);
+    const { spent: { micro_usd } } = levelAt(account, window, at_ms, this.#state.steady(at_ms));
+    // A short window may end at any moment; days and months change at midnight alone.
+    if (window.kind === "short" || account === undefined) return micro_usd;
+    const { start_ms, end_ms } = dayOf(window.zone, at_ms);
+    const { counted } = account;
+    const figure = { limit, budget, account, counted, start_ms, end_ms, micro_usd };
+    const at = asked.figures.findIndex((one) => one.limit === limit && one.budget === budget);
+    if (at >= 0) asked.figures[at] = figure;
+    else if (asked.figures.length < FIGURES_REMEMBERED_MAX) asked.figures.push(figure);
+    return micro_usd;
   }
 
-  #accountOf(owner: string): Account | undefined {
-    const { accounts } = this.#state;
-    const known = accounts.get(owner);
+  #accountOf(owner: string): CountedAccount | undefined {
+    const known = this.#accounts.get(owner);
     if (known !== undefined || this.#isFull()) return known;
-    const account = new Account(owner);
-    accounts.set(owner, account);
+    const account = new CountedAccount(owner);
+    this.#accounts.set(owner, account);
+    this.#state.accounts.set(owner, account);
     return account;
   }
 
@@ -136,20 +160,44 @@ export class SpendBook implements ReplayLedger {
   }
 
   /** Asked for every fact: no text is built for an agent that stays where it was. */
-  #ownersOf(principal: Principal): Owners {
+  #ownersOf(principal: Principal): KnownOwners {
     const { registry_key, engine_key, org_id, team_id } = principal;
     const key = registry_key ?? engine_key;
     const known = this.#owners.get(key);
     if (
       known !== undefined && known.registered === (registry_key !== undefined) &&
       known.org_id === org_id && known.team_id === team_id
-    ) return known.owners;
+    ) return known;
     if (this.#owners.size >= OWNERS_REMEMBERED_MAX) this.#owners.clear();
-    const owners = ownersOf(principal, []);
-    const registered = registry_key !== undefined;
-    this.#owners.set(key, { registered, org_id, team_id, owners });
-    return owners;
+    const made = knownOwners(principal);
+    this.#owners.set(key, made);
+    return made;
   }
+}
+
+/** An account that tells when something was counted. */
+class CountedAccount extends Account {
+  counted = 0;
+}
+
+/** What a limit counted, as long as nothing was added and the day is the same. */
+interface Figure {
+  readonly limit: BudgetLimit;
+  readonly budget: Budget;
+  readonly account: CountedAccount;
+  readonly counted: number;
+  readonly start_ms: number;
+  readonly end_ms: number;
+  readonly micro_usd: number;
+}
+
+/** Figures remembered of one agent; further limits are counted each time. */
+const FIGURES_REMEMBERED_MAX = 16;
+
+function knownOwners(principal: Principal): KnownOwners {
+  const { registry_key, org_id, team_id } = principal;
+  const registered = registry_key !== undefined;
+  return { registered, org_id, team_id, owners: ownersOf(principal, []), figures: [] };
 }
 
 /** Whose accounts an agent's calls go to, and what that hangs on. */
@@ -158,6 +206,7 @@ interface KnownOwners {
   readonly org_id: string | undefined;
   readonly team_id: string | undefined;
   readonly owners: Owners;
+  readonly figures: Figure[];
 }
 
 function callOf(micro_usd: number): Amount {

@@ -157,16 +157,17 @@ class Run {
 
   /** The laws that can be held cheaply, after every step. */
   #check(): void {
-    const { log, disk, money, clock } = this.#world;
+    const { log, disk, money, clock, approvals, verdict } = this.#world;
     if (disk.unsynced(LOG_PATH) >= this.#crash_at_bytes && this.#world.random.chance(0.3)) {
       this.#crash();
     }
     log.update(disk.seen(LOG_PATH));
     const { running } = this.#gateway;
     if (running === undefined) return;
-    const agent = this.#agents[this.#world.verdict.step % this.#agents.length];
+    const agent = this.#agents[verdict.step % this.#agents.length];
     const record = agent && running.registry.byKey(agent.key);
     if (agent === undefined || record === undefined) return;
+    if (verdict.step % 25 === 0) approvals.checkPending(running.rooms.pendingApprovals());
     const { books, above } = running.rooms;
     if (books === undefined) return;
     const principal = running.registry.principalOf(record, clock.now_ms());

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ApprovalRequest } from "../../../core/approval/mod.ts";
 import type { ApprovalAsk, ApprovalOutcome, ApprovalsPart } from "../../../gateway/engine/parts.ts";
 import type { Verdict } from "../violation.ts";
 
@@ -48,6 +49,14 @@ export class ApprovalBook {
         };
       },
     };
+  }
+
+  /** A call that is asked again joins its request: no two wait for the same bytes. */
+  checkPending(waiting: readonly ApprovalRequest[]): void {
+    const calls = new Set(waiting.map(({ call }) => call.digest));
+    if (calls.size === waiting.length) return;
+    const what = `${waiting.length} requests wait for ${calls.size} different calls`;
+    this.verdict.violated("approval", what);
   }
 
   #seen({ request_id, outcome }: ApprovalOutcome, bytes: string): void {

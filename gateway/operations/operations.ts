@@ -11,6 +11,7 @@
 import type { Mutation, StateStore } from "../../storage/sqlite/records.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { OperationsPart } from "../engine/parts.ts";
+import { Turns, TurnsBusy } from "../turns.ts";
 import { OperationError } from "./failure.ts";
 import { OPERATION_LIMITS } from "./limits.ts";
 import { type Op, OpList } from "./op_list.ts";
@@ -85,8 +86,7 @@ export class Operations implements OperationsPart {
   readonly #unsaved = new Set<string>();
   #damaged: readonly string[] = [];
   #sequence = 0n;
-  #under_way = 0;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns(OPERATION_LIMITS.orders_under_way);
   #swept_ms = -Infinity;
 
   private constructor(options: OperationsOptions) {
@@ -285,7 +285,7 @@ export class Operations implements OperationsPart {
   /** Ends every subscription and waits for orders under way. */
   async close(): Promise<void> {
     this.stopTelling();
-    await this.#turn;
+    await this.#turns.idle();
   }
 
   async #tighten(
@@ -448,16 +448,11 @@ export class Operations implements OperationsPart {
 
   /** Orders are carried out one after the other, so that what each starts from is true. */
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#under_way >= OPERATION_LIMITS.orders_under_way) {
-      throw new OperationError("busy", "too many orders are under way: try again");
-    }
-    this.#under_way++;
-    const mine = this.#turn.then(work);
-    this.#turn = mine.catch(() => {});
     try {
-      return await mine;
-    } finally {
-      this.#under_way--;
+      return await this.#turns.run(work);
+    } catch (error) {
+      if (error instanceof TurnsBusy) throw new OperationError("busy", error.message);
+      throw error;
     }
   }
 }

@@ -261,3 +261,14 @@ Deno.test("no argument, secret or payload gets into an alert", async () => {
   assert.ok(on.raised.length > 0);
   assert.doesNotMatch(JSON.stringify(on.raised), /hunter2|a1B2|password/);
 });
+
+Deno.test("a baseline of an agent that is known no more leaves the store", async () => {
+  const on = new Fixture();
+  const [stays, goes] = ["a".repeat(32), "b".repeat(32)];
+  for (const registry_key of [stays, goes]) on.act(exec("id"), agent({ registry_key }));
+  await on.anomalies.baselines.close();
+  await on.anomalies.baselines.prune((key) => key === stays);
+  await on.anomalies.baselines.prune((key) => key === stays);
+  assert.equal((await on.anomalies.summary(stays))?.actions, 1);
+  assert.equal(await on.anomalies.summary(goes), undefined);
+});

@@ -39,6 +39,8 @@ export class Baselines {
   readonly #agents = new Map<string, Entry>();
   readonly #unregistered = new Map<string, Baseline>();
   readonly #damaged = new Map<string, string>();
+  /** Where the next look for baselines of unknown agents begins. */
+  #pruned: string | undefined;
   #unwatched = 0;
   #skipped = 0;
   #failures = 0;
@@ -133,6 +135,20 @@ export class Baselines {
   async tick(): Promise<void> {
     await this.#flush(ANOMALY_ROOM_LIMITS.written_baselines);
     this.#letGo();
+  }
+
+  /**
+   * Deletes stored baselines of agents that are known no more, one page of the store at a time:
+   * what is kept stays bounded by the agents there are.
+   */
+  async prune(isKnown: (key: string) => boolean): Promise<void> {
+    const range = this.#pruned === undefined ? {} : { after: this.#pruned };
+    this.#pruned = undefined;
+    for await (const page of this.#on.store.records("anomaly_baselines", range)) {
+      this.#pruned = page.at(-1)?.key;
+      for (const { key } of page) if (!isKnown(key)) await this.forget(key);
+      return;
+    }
   }
 
   /** Resolves once every baseline that is being read is there. */

@@ -50,7 +50,10 @@ export function openAnomalies(
       alerts.raise(raise);
     },
   });
-  const tick = () => anomalies.baselines.tick();
+  const tick = async () => {
+    await anomalies.baselines.tick();
+    await anomalies.baselines.prune((key) => house.registry.byKey(key) !== undefined);
+  };
   const timer = options.timer === false ? undefined : setInterval(() => {
     tick().catch(() => counters.add("anomalies.tick_failed"));
   }, ANOMALY_ROOM_LIMITS.write_interval_ms);

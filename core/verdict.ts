@@ -27,6 +27,12 @@ export const STAGES = [
 /** One stage name. */
 export type Stage = (typeof STAGES)[number];
 
+/** Stages an explanation may name: those of policy, and what a gateway adds. */
+export const EXPLAINED_STAGES = [...STAGES, "anomaly"] as const;
+
+/** One stage name of an explanation. */
+export type ExplainedStage = (typeof EXPLAINED_STAGES)[number];
+
 /** A rule of a policy file, by place. `path` is dotted, e.g. `tools.search.allow`. */
 export interface RuleRef {
   readonly file: string;
@@ -78,7 +84,7 @@ export interface Decision {
 
 /** One step that was looked at on the way to a verdict. */
 export interface Considered {
-  readonly stage: Stage;
+  readonly stage: ExplainedStage;
   readonly result: "pass" | "deny" | "require_approval" | "redact" | "not_applicable";
   readonly detail: string;
   readonly rule?: RuleRef;

@@ -7,10 +7,10 @@ import { create } from "@bufbuild/protobuf";
 import {
   type Change,
   type Considered,
+  EXPLAINED_STAGES,
+  type ExplainedStage,
   type Explanation,
   type RuleRef,
-  type Stage,
-  STAGES,
 } from "../core/verdict.ts";
 import {
   type Explanation as WireExplanation,
@@ -81,8 +81,10 @@ export function explanationFromWire(
   if (outcome === undefined) return unknownWord("outcome", OUTCOMES, message.outcome);
   const considered: Considered[] = [];
   for (const [index, step] of message.considered.entries()) {
-    const stage = oneOf<Stage>(STAGES, step.stage);
-    if (stage === undefined) return unknownWord(`considered[${index}].stage`, STAGES, step.stage);
+    const stage = oneOf<ExplainedStage>(EXPLAINED_STAGES, step.stage);
+    if (stage === undefined) {
+      return unknownWord(`considered[${index}].stage`, EXPLAINED_STAGES, step.stage);
+    }
     const result = oneOf(RESULTS, step.result);
     if (result === undefined) {
       return unknownWord(`considered[${index}].result`, RESULTS, step.result);

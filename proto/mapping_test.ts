@@ -4,7 +4,7 @@ import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/p
 import { LIMITS } from "../core/limits.ts";
 import { understandHost } from "../core/policy/network.ts";
 import { RISK_TIERS } from "../core/principal.ts";
-import { type Explanation, STAGES } from "../core/verdict.ts";
+import { EXPLAINED_STAGES, type Explanation } from "../core/verdict.ts";
 import {
   actionFromWire,
   decisionWord,
@@ -269,7 +269,7 @@ const explanation = fc.record({
   rule,
   considered: fc.array(
     fc.record({
-      stage: fc.constantFrom(...STAGES),
+      stage: fc.constantFrom(...EXPLAINED_STAGES),
       result: fc.constantFrom("pass", "deny", "require_approval", "redact", "not_applicable"),
       detail: text,
       rule,

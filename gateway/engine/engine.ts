@@ -18,7 +18,7 @@ import { approvalSubject } from "../../proto/approval_subject.ts";
 import type { CheckActionRequest } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Clock } from "../clock.ts";
-import { type Answer, AnswerWriter } from "./answer.ts";
+import { type Answer, AnswerWriter, IDENTITY_RULE } from "./answer.ts";
 import {
   type AnomalyVerdict,
   type ApprovalOutcome,
@@ -30,14 +30,17 @@ import {
 } from "./parts.ts";
 import { identify, type Question, understand } from "./question.ts";
 import {
-  allowed,
-  ANOMALY_RULE,
-  APPROVAL_RULE,
-  isObserved,
-  refused,
-  refusedByPolicy,
-  type Ruling,
-} from "./ruling.ts";
+  blocked,
+  rateLimited,
+  stopped,
+  unaffordable,
+  unapprovable,
+  unapproved,
+  waits,
+  withoutGrant,
+} from "./refusals.ts";
+import { allowed, isObserved, refused, refusedByPolicy, type Ruling } from "./ruling.ts";
+import { explainBecause } from "./ruling_explanation.ts";
 
 export type { Answer } from "./answer.ts";
 export { IDENTITY_RULE } from "./answer.ts";
@@ -110,14 +113,8 @@ export class DecisionEngine {
       cascade: cascadeOf(look),
     });
     if (decision.outcome === "deny") return this.#finish(look, refusedByPolicy(decision));
-    const reason = anomaly && refusalBy(anomaly);
-    if (reason !== undefined) {
-      const suspend = anomaly?.response === "quarantine";
-      return this.#finish(
-        look,
-        refused(decision, reason, ANOMALY_RULE, { suspend, ...(anomaly && { anomaly }) }),
-      );
-    }
+    const refusal = anomaly && blocked(decision, anomaly);
+    if (refusal !== undefined) return this.#finish(look, refusal);
     const asked_by = decision.outcome === "require_approval"
       ? "policy"
       : anomaly?.response === "require_approval"
@@ -199,7 +196,7 @@ export class DecisionEngine {
     if (!this.#on.buckets.take(decision.charges ?? [], asked.now_ms)) {
       // Each bucket had a token when the policy looked; there was no room to keep all of them.
       if (reserve?.outcome === "reserved") reserve.release();
-      return refused(decision, RATE_LIMITED, RATE_LIMITED, more);
+      return rateLimited(decision, more);
     }
     return allowed(decision, {
       ...more,
@@ -256,7 +253,10 @@ export class DecisionEngine {
     const more = { ...waited, approval: { request_id: grant.request_id } };
     const identity = identify(before.question.request, registry, now_ms);
     if (identity.outcome === "identity_denied") {
-      return this.#finish(before, refused(before.decision, identity.reason, APPROVAL_RULE, more));
+      return this.#finish(
+        before,
+        refused(before.decision, identity.reason, IDENTITY_RULE, { ...more, firm: true }),
+      );
     }
     const { principal, record } = identity;
     const look = this.#look({ ...before.question, principal, record }, now_ms);
@@ -266,13 +266,13 @@ export class DecisionEngine {
     if (
       !sameTexts(digestsOf(look), bound.policy_digests) || this.#price(look) !== bound.micro_usd
     ) {
-      return this.#finish(look, refused(look.decision, CHANGED_MEANWHILE, APPROVAL_RULE, more));
+      return this.#finish(look, unapproved(look.decision, CHANGED_MEANWHILE, more));
     }
     const ruling = this.#take(look, terms, more);
     if (ruling.outcome !== "allow" || await grant.spend()) return this.#finish(look, ruling);
     ruling.reservation?.release();
     this.#refund(look);
-    return this.#finish(look, refused(look.decision, GRANT_USED, APPROVAL_RULE, more));
+    return this.#finish(look, unapproved(look.decision, GRANT_USED, more));
   }
 
   #refund(look: Look): void {
@@ -289,13 +289,16 @@ export class DecisionEngine {
       answer.abandon();
       if (ruling.outcome === "allow") this.#refund(look);
     };
-    if (observers === undefined || observers.length === 0) return { ...answer, abandon };
     const { decision, reason } = answer.response;
+    const { principal, request } = look.question;
+    const word = decision as 1 | 2 | 3 | 4;
+    this.#parts.operations?.answered(principal, request.traceId, request.spanId, word);
+    if (observers === undefined || observers.length === 0) return { ...answer, abandon };
     const told = observers.map((observe) =>
       observe({
         ...look.asked,
         decision: look.decision,
-        wire_decision: decision as 1 | 2 | 3 | 4,
+        wire_decision: word,
         reason,
         micro_usd: ruling.reservation?.micro_usd ?? 0,
         ...(ruling.approval && { approval_request_id: ruling.approval.request_id }),
@@ -307,15 +310,17 @@ export class DecisionEngine {
 
   #write(look: Look, ruling: Ruling): Answer {
     const { policy, facts, decision, asked } = look;
-    return this.#writer.write(
-      look.question,
-      ruling,
-      () => look.stopped ? explainStop(decision) : explain(policy, asked.action, facts, decision),
-    );
+    return this.#writer.write(look.question, ruling, () => {
+      if (look.stopped) return explainStop(decision);
+      const policys = explain(policy, asked.action, facts, decision);
+      const { because, outcome, reason } = ruling;
+      if (because === undefined || outcome === "allow") return policys;
+      const word = outcome === "pending" ? "require_approval" : "deny";
+      return explainBecause(policys, word, reason, because);
+    });
   }
 }
 
-const RATE_LIMITED = "rate limit exceeded";
 const CHANGED_MEANWHILE =
   "approval no longer fits: policy or price changed while it waited; ask again";
 const GRANT_USED = "approval already used: another call with the same bytes was first; ask again";
@@ -361,53 +366,4 @@ function digestsOf(look: Look): readonly string[] {
 
 function sameTexts(a: readonly string[], b: readonly string[]): boolean {
   return a.length === b.length && a.every((text, at) => text === b[at]);
-}
-
-/** The contract's words for a blocked call (§9), or nothing when the verdict does not block. */
-function refusalBy(verdict: AnomalyVerdict): string | undefined {
-  if (verdict.response !== "throttle" && verdict.response !== "quarantine") return undefined;
-  return `anomaly detected (${verdict.detector}): ${verdict.reason} — blocked by anomaly responder`;
-}
-
-function waits(decision: Decision, more: Partial<Ruling>): Ruling {
-  const reason = "waiting for approval";
-  return { ...refused(decision, reason, APPROVAL_RULE, more), outcome: "pending" };
-}
-
-/** No queue is attached: the reference panics here, we deny by name (contract §13.1 #14). */
-function unapprovable(decision: Decision): Ruling {
-  return refused(decision, "approval unavailable", APPROVAL_RULE);
-}
-
-function unaffordable(
-  decision: Decision,
-  denial: Extract<Reserve, { outcome: "denied" }>,
-  more: Partial<Ruling>,
-): Ruling {
-  const { reason, rule, policy_doc_id, suspend } = denial;
-  const ruled: Decision = {
-    ...decision,
-    outcome: "deny",
-    stage: "budget",
-    reason,
-    ...(rule && { rule }),
-    ...(policy_doc_id !== undefined && { policy_doc_id }),
-    deny_action: suspend ? "suspend_agent" : "none",
-  };
-  return refused(ruled, reason, reason, { ...more, suspend });
-}
-
-function withoutGrant(
-  decision: Decision,
-  outcome: Exclude<ApprovalOutcome, { outcome: "granted" }>,
-  more: Partial<Ruling>,
-): Ruling {
-  const { request_id } = outcome;
-  if (outcome.outcome === "pending") {
-    const { resume_token } = outcome;
-    return waits(decision, { ...more, approval: { request_id, resume_token } });
-  }
-  // A request that could not even be made is no opinion of a policy: no mode softens it.
-  const approval = request_id === "" ? {} : { approval: { request_id } };
-  return refused(decision, outcome.reason, APPROVAL_RULE, { ...more, ...approval });
 }

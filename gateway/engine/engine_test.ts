@@ -48,6 +48,7 @@ interface Rig {
   approval: (ask: ApprovalAsk) => Promise<ApprovalOutcome>;
   anomaly: AnomalyVerdict | undefined;
   price: number;
+  order: string | undefined;
 }
 
 async function rig(absent: readonly (keyof EngineParts)[] = []): Promise<Rig> {
@@ -65,6 +66,7 @@ async function rig(absent: readonly (keyof EngineParts)[] = []): Promise<Rig> {
     approval: () => Promise.reject(new Error("nobody should be asked")),
     anomaly: undefined,
     price: 0,
+    order: undefined,
   };
   const reserve = (ask: ReserveAsk): Reserve => {
     on.reserved.push(ask);
@@ -84,6 +86,7 @@ async function rig(absent: readonly (keyof EngineParts)[] = []): Promise<Rig> {
       },
     },
     anomalies: { observe: () => on.anomaly },
+    operations: { denial: () => on.order, answered: () => {} },
     observers: [(answered) => {
       on.told.push(answered);
       return undefined;
@@ -343,6 +346,63 @@ Deno.test("trap 13: a condition on the method reads the method a tool is called 
   const asked = (method: string) => shown(on.engine.answer(toolCall("http", { args: { method } })));
   assert.equal(await asked("GET"), "1");
   assert.equal(await asked("DELETE"), "1 requires_approval");
+});
+
+Deno.test("an operator's order denies whatever policy and mode say, also one given while a person thought", async () => {
+  const on = await rig();
+  const { agent, credential_token } = await on.fixture.register("agent-1");
+  await on.fixture.registry.setEnforcementMode(
+    [agent.key],
+    { mode: "observe", expires_at_ms: on.fixture.now_ms + 1000, reason: "trial" },
+    "trial",
+    { kind: "operator", name: "op" },
+  );
+  on.order = "agent paused by an operator";
+  const request = toolCall("search", { credentialToken: credential_token });
+  const denied = "2 operator_control agent paused by an operator";
+  assert.equal(await shown(on.engine.answer(request)), denied);
+  assert.equal(await shown(on.engine.simulate(request)), denied);
+  on.order = undefined;
+  on.approval = () => {
+    on.order = "agent paused by an operator";
+    return granted()();
+  };
+  assert.equal(
+    await shown(on.engine.answer(toolCall("deploy", { args: {} }))),
+    "2 a2a_identity_verification missing credential token",
+  );
+  on.fixture.now_ms += 2000;
+  const held = toolCall("deploy", { credentialToken: credential_token });
+  assert.equal(await shown(on.engine.answer(held)), denied);
+});
+
+Deno.test("the explanation names the part that refused, its numbers and what would help", async () => {
+  const on = await rig();
+  on.reserve = {
+    outcome: "denied",
+    reason: "daily budget exceeded",
+    suspend: false,
+    detail: "agent: 0.03 USD spent, 0.05 USD are the limit",
+  };
+  const budget = (await on.engine.answer(toolCall("search"))).explain();
+  assert.equal(budget.outcome, "deny");
+  assert.match(budget.summary, /^Denied: daily budget exceeded: agent: 0\.03 USD spent/);
+  assert.deepEqual(budget.considered.at(-1), {
+    stage: "budget",
+    result: "deny",
+    detail: "agent: 0.03 USD spent, 0.05 USD are the limit",
+  });
+  assert.deepEqual(budget.changes.map((change) => change.who), ["agent"]);
+  on.reserve = { outcome: "free" };
+  on.anomaly = { detector: "loop_runaway", reason: "50 equal calls", response: "throttle" };
+  const anomaly = (await on.engine.answer(toolCall("search"))).explain();
+  assert.equal(anomaly.considered.at(-1)?.stage, "anomaly");
+  on.anomaly = undefined;
+  on.approval = () => Promise.resolve({ outcome: "rejected", request_id: "r", reason: "no" });
+  const approval = (await on.engine.answer(toolCall("deploy"))).explain();
+  assert.equal(approval.outcome, "deny");
+  assert.equal(approval.considered.filter((step) => step.stage === "approval").length, 1);
+  assert.match(approval.summary, /tools\.deploy\.requires_approval_if/);
 });
 
 Deno.test("watchers are told of every answer, and a simulation tells and takes nothing", async () => {

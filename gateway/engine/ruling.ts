@@ -7,6 +7,7 @@
 import type { Decision } from "../../core/verdict.ts";
 import type { AgentRecord } from "../../storage/sqlite/records.ts";
 import { effectiveEnforcement } from "../registry/enforcement.ts";
+import type { Because } from "./ruling_explanation.ts";
 import type { WireDecision } from "./evidence.ts";
 import type { AnomalyVerdict, Reserve } from "./parts.ts";
 
@@ -41,6 +42,8 @@ export interface Ruling {
   readonly suspend: boolean;
   /** Observe mode softens a policy's opinion, never an operator's stop or a missing control. */
   readonly firm: boolean;
+  /** Set when another part than policy decided. */
+  readonly because?: Because;
   /** Microseconds spent waiting for a person; no part of the decision's latency. */
   readonly waited_us: number;
 }

@@ -5,7 +5,7 @@
  * @module
  */
 import type { Action } from "../../action.ts";
-import { type Considered, type Decision, type RuleRef, STAGES } from "../../verdict.ts";
+import { type Considered, type Decision, type RuleRef, type Stage, STAGES } from "../../verdict.ts";
 import { BUDGET_LIMITS, spentAgainst } from "../budget.ts";
 import { capabilityOf } from "../capability.ts";
 import type { Cascade } from "../cascade.ts";
@@ -47,7 +47,7 @@ export function* consideredSteps(account: Account): Generator<Considered> {
 }
 
 const STEPS: {
-  readonly [stage in Considered["stage"]]: (account: Account) => Iterable<Step>;
+  readonly [stage in Stage]: (account: Account) => Iterable<Step>;
 } = {
   configuration: configurationSteps,
   status: statusSteps,

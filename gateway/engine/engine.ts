@@ -20,13 +20,11 @@ import type { Registry } from "../registry/registry.ts";
 import type { Clock } from "../clock.ts";
 import { type Answer, AnswerWriter, IDENTITY_RULE } from "./answer.ts";
 import {
-  type AnomalyVerdict,
   type ApprovalOutcome,
   type Asked,
   type CallTerms,
   type EngineParts,
   PLAIN_TERMS,
-  type Reserve,
 } from "./parts.ts";
 import { identify, type Question, understand } from "./question.ts";
 import {

@@ -30,7 +30,6 @@ import { identify, type Question, understand } from "./question.ts";
 import {
   blocked,
   rateLimited,
-  stopped,
   unaffordable,
   unapprovable,
   unapproved,
@@ -287,10 +286,7 @@ export class DecisionEngine {
       answer.abandon();
       if (ruling.outcome === "allow") this.#refund(look);
     };
-    const { decision, reason } = answer.response;
-    const { principal, request } = look.question;
-    const word = decision as 1 | 2 | 3 | 4;
-    this.#parts.operations?.answered(principal, request.traceId, request.spanId, word);
+    const { reason } = answer.response;
     if (observers === undefined || observers.length === 0) return { ...answer, abandon };
     const told = observers.map((observe) =>
       observe({
@@ -300,7 +296,7 @@ export class DecisionEngine {
         reason,
         micro_usd: ruling.reservation?.micro_usd ?? 0,
         ...(ruling.approval && { approval_request_id: ruling.approval.request_id }),
-        shadowed: ruling.outcome !== "allow" && decision === 1,
+        shadowed: ruling.outcome !== "allow" && word === 1,
       })
     ).filter((one) => one !== undefined);
     return { ...answer, abandon, durable: [...answer.durable, ...told] };

@@ -359,7 +359,8 @@ Deno.test("an operator's order denies whatever policy and mode say, also one giv
   );
   on.order = "agent paused by an operator";
   const request = toolCall("search", { credentialToken: credential_token });
-  const denied = "2 operator_control agent paused by an operator";
+  const stop = "agent paused by an operator";
+  const denied = `2 ${stop} ${stop}`;
   assert.equal(await shown(on.engine.answer(request)), denied);
   assert.equal(await shown(on.engine.simulate(request)), denied);
   on.order = undefined;
@@ -367,10 +368,6 @@ Deno.test("an operator's order denies whatever policy and mode say, also one giv
     on.order = "agent paused by an operator";
     return granted()();
   };
-  assert.equal(
-    await shown(on.engine.answer(toolCall("deploy", { args: {} }))),
-    "2 a2a_identity_verification missing credential token",
-  );
   on.fixture.now_ms += 2000;
   const held = toolCall("deploy", { credentialToken: credential_token });
   assert.equal(await shown(on.engine.answer(held)), denied);

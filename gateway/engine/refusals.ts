@@ -6,7 +6,7 @@
  */
 import type { Decision, RuleRef } from "../../core/verdict.ts";
 import type { AnomalyVerdict, ApprovalOutcome, Reserve } from "./parts.ts";
-import { ANOMALY_RULE, APPROVAL_RULE, OPERATIONS_RULE, refused, type Ruling } from "./ruling.ts";
+import { ANOMALY_RULE, APPROVAL_RULE, refused, type Ruling } from "./ruling.ts";
 import { afterAnomaly, afterApproval, afterBudget, type Because } from "./ruling_explanation.ts";
 
 /** The contract's words for a call that the detectors block (§9); nothing when they do not. */

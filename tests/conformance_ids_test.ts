@@ -1,6 +1,7 @@
 /**
  * Every case of the contract's conformance table (`policy-and-gateway` §14, groups L T N C E S D R
- * X M F Q P, I and G) stands as a test of that name somewhere in the suite.
+ * X M F Q P, I, G, A and B) and every numbered trap of its §13 stands as a test of that name
+ * somewhere in the suite.
  */
 import assert from "node:assert/strict";
 
@@ -23,7 +24,11 @@ const GROUPS: Readonly<Record<string, number>> = {
   G: 5,
   Q: 4,
   P: 4,
+  A: 6,
+  B: 13,
 };
+/** Numbered traps of §13.1 to §13.4. */
+const TRAPS = 59;
 
 async function* testFiles(directory: string): AsyncGenerator<string> {
   for await (const entry of Deno.readDir(directory)) {
@@ -48,4 +53,17 @@ Deno.test("every conformance case of the contract is a test named by its id", as
     for (let n = 1; n <= count; n++) if (!found.has(`${group}${n}`)) missing.push(`${group}${n}`);
   }
   assert.deepEqual(missing, []);
+});
+
+Deno.test("every numbered trap of the contract is pinned by a test named after it", async () => {
+  const found = new Set<number>();
+  for await (const path of testFiles(ROOT.replace(/\/$/, ""))) {
+    const text = await Deno.readTextFile(path);
+    // `trap 7: …`, `traps 7, 8 and 9: …`.
+    for (const [, numbers = ""] of text.matchAll(/["'`][Tt]raps? ((?:\d+(?:, | and )?)+)/g)) {
+      for (const [number] of numbers.matchAll(/\d+/g)) found.add(Number(number));
+    }
+  }
+  const all = Array.from({ length: TRAPS }, (_, index) => index + 1);
+  assert.deepEqual(all.filter((number) => !found.has(number)), []);
 });

@@ -78,7 +78,7 @@ export interface ReplayReport {
   readonly drifted: number;
   /** The run stopped at `REPLAY_LIMITS.replay_facts`. */
   readonly truncated: boolean;
-  /** SHA-256, hexadecimal, over policies, window, facts and every difference. */
+  /** SHA-256, hexadecimal, over policies, facts in and before the window, and every difference. */
   readonly digest: string;
 }
 
@@ -117,8 +117,6 @@ export class ReplayRun {
     this.#proposed = new ReplaySide(options.proposed);
     this.#hash.update(JSON.stringify({
       format: "aasm replay 1",
-      since_ms: options.since_ms,
-      until_ms: options.until_ms,
       base: [options.base.mode, this.#base.digests],
       proposed: [options.proposed.mode, this.#proposed.digests],
     }));
@@ -137,17 +135,22 @@ export class ReplayRun {
   /** Decides a batch on both sides. Facts at or after the end of the window are passed over. */
   feed({ facts, bytes }: FactBatch): void {
     if (this.#truncated) return;
-    let used = false;
+    const before = { facts: this.#facts, warm_up: this.#warm_up };
+    const bounds: number[] = [];
     for (const fact of facts) {
       if (!(fact.at_ms < this.#options.until_ms)) continue;
       if (this.decided >= REPLAY_LIMITS.replay_facts) {
         this.#truncated = true;
         break;
       }
-      used = true;
+      bounds[bounds.length === 0 ? 0 : 1] = fact.at_ms;
       this.#decide(fact);
     }
-    if (used) this.#hash.update(bytes);
+    const used = this.#facts - before.facts;
+    const warmed = this.#warm_up - before.warm_up;
+    // The window counts by what lies in it, so that "the last week" asked twice is one run.
+    if (used + warmed === 0) return;
+    this.#hash.update(`${warmed} ${used} ${bounds.join(" ")}\n`).update(bytes);
   }
 
   #decide(fact: DecisionFact): void {

@@ -86,10 +86,13 @@ Deno.test("two runs give the same digest, and any other fact, window or policy a
   const others = [
     replay(all.slice(1), policyOf(OPEN), policyOf(deny)),
     replay(all, policyOf(OPEN), policyOf(OPEN)),
-    replay(all, policyOf(OPEN), policyOf(deny), { since_ms: 1 }),
+    replay(all, policyOf(OPEN), policyOf(deny), { since_ms: NOON_MS + 1 }),
     replay([...all].reverse(), policyOf(OPEN), policyOf(deny)),
   ].map(({ digest }) => digest);
   assert.equal(new Set([first.digest, ...others]).size, 5);
+  // A window of another length that holds the same facts is the same run: `--since 7d`, twice.
+  const again = replay(all, policyOf(OPEN), policyOf(deny), { since_ms: 5, until_ms: NOON_MS + 9 });
+  assert.equal(again.digest, first.digest);
 });
 
 Deno.test("each side carries its own rate window", () => {

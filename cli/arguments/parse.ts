@@ -24,7 +24,7 @@ import { policy } from "./policy.ts";
 import { secrets } from "./secrets.ts";
 import { topology } from "./topology.ts";
 import { refusalText } from "./refusal.ts";
-import { type GatewayAddress, gatewayAddress, integer, oneOf, path } from "./values.ts";
+import { type GatewayAddress, gatewayAddress, integer, name, oneOf, path } from "./values.ts";
 
 /** Operator token the gateway writes at its first start. */
 export const DEFAULT_TOKEN_FILE = ".aasm/operator.token";
@@ -92,6 +92,18 @@ const check = command(
       dry_run: withDefault(
         flag("--dry-run", { description: message`Explain only; nothing is recorded or counted.` }),
         false,
+      ),
+      wait: withDefault(
+        flag("--wait", {
+          description:
+            message`Wait, at most --timeout, for a person when one must agree; otherwise come back with a token.`,
+        }),
+        false,
+      ),
+      resume: optional(
+        option("--resume", name("TOKEN|@FILE"), {
+          description: message`Ask the same again, with the token that a pending answer gave.`,
+        }),
       ),
     }),
     claimant,

@@ -28,6 +28,8 @@ interface Answer {
   /** Why there is no explanation. */
   readonly note: string | undefined;
   readonly audit_index: string | undefined;
+  /** For the same question once a person has agreed. */
+  readonly resume_token?: string | undefined;
 }
 
 /** `check`: 0 allow or redact, 3 deny, 4 pending. */
@@ -36,9 +38,15 @@ export async function checkAction(
   session: Session,
 ): Promise<ExitCode> {
   const request = await requestOf(command);
+  const resume = command.resume === undefined
+    ? undefined
+    : await wordsOrFile(command.resume, "resume token");
   const answer = await withGateway(
     session,
-    (gateway) => command.dry_run ? explainOnly(gateway, request) : askForReal(gateway, request),
+    (gateway) =>
+      command.dry_run
+        ? explainOnly(gateway, request)
+        : askForReal(gateway, request, metadataOf(command.wait, resume)),
   );
   const { response } = answer;
   const decision = decisionWord(response.decision) ?? `unknown (${response.decision})`;
@@ -100,15 +108,23 @@ async function explainOnly(
   return { response, ...readExplanation(answer.explanation), audit_index: undefined };
 }
 
+function metadataOf(wait: boolean, resume: string | undefined): Metadata {
+  const metadata = new Metadata().set("aasm-explain", "1");
+  if (!wait) metadata.set("aasm-approval", "defer");
+  if (resume !== undefined) metadata.set("aasm-resume", resume);
+  return metadata;
+}
+
 async function askForReal(
   gateway: GatewayConnection,
   request: policy.CheckActionRequest,
+  metadata: Metadata,
 ): Promise<Answer> {
   let trailers = new Metadata();
   const response = await gateway.policy.checkAction(
     request,
     gateway.options({
-      metadata: new Metadata().set("aasm-explain", "1"),
+      metadata,
       onTrailers: (received) => trailers = received,
     }),
   );
@@ -116,6 +132,7 @@ async function askForReal(
     response,
     ...explanationIn(trailers),
     audit_index: trailers.get("aasm-audit-index"),
+    resume_token: trailers.get("aasm-resume"),
   };
 }
 
@@ -146,11 +163,14 @@ function readExplanation(
 }
 
 function factsOf(command: CommandNamed<"check">, answer: Answer): Field[] {
-  const { response, audit_index } = answer;
+  const { response, audit_index, resume_token } = answer;
   const redactions = response.redact?.rules.map((rule) => rule.fieldPath).join(", ");
   return [
     ...(redactions === undefined ? [] : [{ name: "redact", value: redactions }]),
     ...(response.approvalId === "" ? [] : [{ name: "approval", value: response.approvalId }]),
+    ...(resume_token === undefined
+      ? []
+      : [{ name: "then", value: `the same command with --resume ${resume_token}` }]),
     { name: "identity", value: assuranceWord(response.agentIdentityAssurance) },
     { name: "decided in", value: `${response.decisionLatencyUs} µs` },
     {
@@ -177,6 +197,7 @@ function dataOf(command: CommandNamed<"check">, answer: Answer, decision: string
     reason: response.reason,
     policy_rule: response.policyRule,
     approval_id: response.approvalId === "" ? null : response.approvalId,
+    resume_token: answer.resume_token ?? null,
     redact: (response.redact?.rules ?? []).map((rule) => ({
       field_path: rule.fieldPath,
       replacement: rule.replacement,

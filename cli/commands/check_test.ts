@@ -97,6 +97,27 @@ Deno.test("exit codes: 0 allow and redact, 3 deny, 4 pending; unspecified and un
   }
 });
 
+Deno.test("a call that a person must agree to comes back with a token, waits only when told, and is asked again with it", async () => {
+  const said: (string | undefined)[][] = [];
+  const handlers: PolicyHandlers = {
+    checkAction: (_request, context) => {
+      const { metadata } = context;
+      said.push([metadata.get("aasm-approval"), metadata.get("aasm-resume")]);
+      context.trailers.set("aasm-resume", "come-back");
+      return create(policy.CheckActionResponseSchema, { decision: 3 });
+    },
+  };
+  await using gateway = await fakeGateway({ policy: handlers });
+  const first = await runCli([...gateway.flags, "check", "tool", "x"]);
+  assert.equal(first.code, 4);
+  assert.match(first.out, /then +the same command with --resume come-back/);
+  await runCli([...gateway.flags, "check", "--wait", "tool", "x"]);
+  const json = ["--output", "json", "check", "--resume", "come-back", "tool", "x"];
+  const again = await runCli([...gateway.flags, ...json]);
+  assert.equal(JSON.parse(again.out).resume_token, "come-back");
+  assert.deepEqual(said, [["defer", undefined], [undefined, undefined], ["defer", "come-back"]]);
+});
+
 Deno.test("the question carries the claimed agent, its token, the trace and the action", async () => {
   const seen: policy.CheckActionRequest[] = [];
   await using gateway = await fakeGateway({ policy: answering(1, seen) });

@@ -62,7 +62,8 @@ export function rateLimited(decision: Decision, more: Partial<Ruling>): Ruling {
 /** The call waits for a person. */
 export function waits(decision: Decision, more: Partial<Ruling>): Ruling {
   const reason = "waiting for approval";
-  const because = byApproval(decision.rule, reason, "waiting");
+  const detail = "a person must agree to exactly this call, under this policy and at this price";
+  const because = byApproval(decision.rule, detail, "waiting");
   return { ...refused(decision, reason, APPROVAL_RULE, { ...more, because }), outcome: "pending" };
 }
 

@@ -35,8 +35,10 @@ export function explainBecause(
 ): Explanation {
   const { stage, detail, rule, changes } = because;
   const step: Considered = { stage, result: outcome, detail, ...(rule && { rule }) };
-  // The part's word replaces what policy could say of the same stage.
-  const considered = [...policy.considered.filter((one) => one.stage !== stage), step];
+  // The part's word replaces a mere pass of the same stage; what a rule asked for stays.
+  const passed = new Set(["pass", "not_applicable"]);
+  const kept = policy.considered.filter((one) => one.stage !== stage || !passed.has(one.result));
+  const considered = [...kept, step];
   const where = rule === undefined
     ? ""
     : ` by \`${rule.path}\` at ${rule.file}:${rule.line}:${rule.column}`;
@@ -49,7 +51,7 @@ export function explainBecause(
     outcome,
     reason,
     ...(rule && { rule }),
-    summary: `${word}${where}: ${reason}: ${detail}. ${remedy}`,
+    summary: `${word}${where}: ${reason}${detail === reason ? "" : `: ${detail}`}. ${remedy}`,
     considered,
     changes,
   };

@@ -45,6 +45,7 @@ import {
 } from "../../core/policy/budget.ts";
 import type { CompiledDocument } from "../../core/policy/compiled_document.ts";
 import type { Budget } from "../../core/policy/document.ts";
+import { usd } from "../../core/policy/explain/moment_edits.ts";
 import { ruleAt } from "../../core/policy/stage.ts";
 import type { Principal } from "../../core/principal.ts";
 import type { LedgerPart, Reserve, ReserveAsk } from "../engine/parts.ts";
@@ -325,15 +326,29 @@ function denial(ask: ReserveAsk, reason: string, detail: string): Denied {
 function overLimit(breach: Breach): Denied {
   const { line, owner, spent, reserved, asked, reason } = breach;
   const { document } = line.by;
+  const figure = (value: number) => amountText(value, line.dimension);
   return {
     outcome: "denied",
     reason,
     rule: ruleAt(document, line.at, `budget.${line.path}`),
     policy_doc_id: document.digest,
     suspend: document.budget?.action_on_exceed === "suspend",
-    detail: `${owner}: ${spent} spent, ${reserved} reserved, ${asked} asked, ` +
-      `${line.limit} ${line.dimension} are the limit`,
+    detail: `${owner} has spent ${figure(spent)} and reserved ${figure(reserved)} of ` +
+      `${figure(line.limit)}; this call asks for ${figure(asked)}`,
   };
+}
+
+/** An amount of one dimension in words: `0.03 USD`, `1200 tokens`, `5 calls`, `90 s`. */
+function amountText(value: number, dimension: Breach["line"]["dimension"]): string {
+  switch (dimension) {
+    case "micro_usd":
+      return `${usd(value)} USD`;
+    case "tokens":
+    case "calls":
+      return `${value} ${dimension}`;
+    case "wall_ms":
+      return `${value / 1000} s`;
+  }
 }
 
 /** What a principal has spent, looked up only when a document asks. */

@@ -13,9 +13,14 @@ export function refusalText(error: Message): string {
   // The library's words for "nothing was given where a command belongs".
   const sentence = first.startsWith("No matching") ? "a command is missing" : startLower(first);
   if (rest.length === 0) return sentence;
-  const [question = "", ...suggestions] = rest;
+  const [question = "", ...listed] = rest;
+  const only = /^Did you mean `?([^`?]+)`?\?$/.exec(question)?.[1];
+  const words = only === undefined ? listed : [only, ...listed];
+  if (words.length === 0) return `${sentence}; ${startLower(question)}`;
+  // A flag of another command is no help to who wrote just that.
+  const suggestions = words.filter((word) => !sentence.endsWith(`\`${word}\``));
   return suggestions.length === 0
-    ? `${sentence}; ${startLower(question)}`
+    ? `${sentence}: this command has no such flag`
     : `${sentence}; did you mean ${suggestions.join(" or ")}?`;
 }
 

@@ -114,7 +114,12 @@ export function budgetRaise(alert: BudgetAlert): Raise {
   const amounts = dimension === "micro_usd"
     ? `${usd(alert.spent)} of ${usd(alert.limit)} USD`
     : `${alert.spent} of ${alert.limit} ${dimension}`;
-  const verb = threshold_pct >= 100 ? "is reached" : `is ${threshold_pct} % spent`;
+  // A limit is reached, too, when what is left is too little for a call that was asked.
+  const verb = threshold_pct < 100
+    ? `is ${threshold_pct} % spent`
+    : alert.spent >= alert.limit
+    ? "is reached"
+    : "has no room for a call";
   return {
     category: "budget",
     severity: threshold_pct >= 90 ? "critical" : "warning",

@@ -42,15 +42,15 @@ function ask(learned: LearnedPolicy, action: Parameters<typeof decide>[1]): stri
 Deno.test("what was seen is allowed, and nothing else is", async () => {
   const learned = await learn([
     call("search", { q: 1 }),
-    file("read", "/work/app/src/a.ts"),
-    file("read", "/work/app/test/b.ts"),
+    file("read", "/repo/app/src/a.ts"),
+    file("read", "/repo/app/test/b.ts"),
     request("https://api.example.com:443"),
   ].map((action) => factOf(action, [OPEN])));
   assert.equal(learned.covered, 4);
   assert.equal(ask(learned, call("search", { q: 2 })), "allow");
-  assert.equal(ask(learned, file("read", "/work/app/src/new.ts")), "allow");
-  assert.equal(ask(learned, file("read", "/work/other/a.ts")), "path not in filesystem allowlist");
-  assert.equal(ask(learned, file("write", "/work/app/src/a.ts")), "capability not in allow list");
+  assert.equal(ask(learned, file("read", "/repo/app/src/new.ts")), "allow");
+  assert.equal(ask(learned, file("read", "/repo/other/a.ts")), "path not in filesystem allowlist");
+  assert.equal(ask(learned, file("write", "/repo/app/src/a.ts")), "capability not in allow list");
   assert.equal(ask(learned, call("bash")), "capability not in allow list");
   assert.equal(ask(learned, exec("id")), "capability not in allow list");
   assert.equal(ask(learned, request("https://evil.example")), "host not in network allowlist");

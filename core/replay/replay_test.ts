@@ -37,14 +37,14 @@ tools:
   pay: { allow: true, requires_approval_if: 'args.note contains "urgent" OR args.amount > 10' }
 data: { sensitive_patterns: ["acct-[0-9]+"] }
 network: { allowlist: ["a.example"] }
-filesystem: { read: { allow: ["/work/a/b"] } }
+filesystem: { read: { allow: ["/repo/a/b"] } }
 `;
   const all = [
     call("pay", { amount: 50 }),
     call("pay", { note: `key ${SECRET}` }),
     call("pay", { note: "acct-12" }),
     request(`https://${SECRET}/`),
-    file("read", `/work/${SECRET}/b`),
+    file("read", `/repo/${SECRET}/b`),
     exec(`curl ${SECRET}`),
   ].map((action) => factOf(action, [text]));
   const report = replay(all, policyOf(text), policyOf(text));
@@ -208,13 +208,13 @@ Deno.test("a hidden host or path is undecidable only where a rule would have loo
   assert.equal(replay([url], policyOf(OPEN), lists).undecided, 1);
   assert.equal(replay([query], policyOf(OPEN), lists).flipped, 0);
   assert.equal(replay([query], policyOf(OPEN), lists).undecided, 0);
-  const path = factOf(file("read", "/work/a/4111111111111111/x"), [OPEN]);
+  const path = factOf(file("read", "/repo/a/4111111111111111/x"), [OPEN]);
   const reads = (allowed: string) => policyOf(`filesystem: { read: { allow: [${allowed}] } }`);
-  assert.equal(replay([path], policyOf(OPEN), reads("/work")).same, 1);
+  assert.equal(replay([path], policyOf(OPEN), reads("/repo")).same, 1);
   assert.equal(replay([path], policyOf(OPEN), reads("/other")).flipped, 1);
-  assert.equal(replay([path], policyOf(OPEN), reads("/work/a/b")).undecided, 1);
-  const climbing = factOf(file("read", "/work/4111111111111111/../../etc"), [OPEN]);
-  assert.equal(replay([climbing], policyOf(OPEN), reads("/work")).flipped, 1);
+  assert.equal(replay([path], policyOf(OPEN), reads("/repo/a/b")).undecided, 1);
+  const climbing = factOf(file("read", "/repo/4111111111111111/../../etc"), [OPEN]);
+  assert.equal(replay([climbing], policyOf(OPEN), reads("/repo")).flipped, 1);
 });
 
 Deno.test("a new pattern over a redacted text is undecidable; over a clean one it decides", () => {

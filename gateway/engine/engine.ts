@@ -276,7 +276,20 @@ export class DecisionEngine {
     this.#on.buckets.refund(look.decision.charges ?? [], look.asked.now_ms);
   }
 
-  #finish(look: Look, ruling: Ruling): Answer {
+  /** Charges a call that goes through only because its agent is observed: its money is spent, too. */
+  #charged(look: Look, ruling: Ruling): Ruling {
+    const { ledger } = this.#parts;
+    const goes_through = ruling.outcome !== "allow" && !ruling.firm &&
+      isObserved(look.question.record, look.asked.now_ms);
+    if (!goes_through || ledger === undefined) return ruling;
+    const noted = ledger.note(this.#reservation(look, PLAIN_TERMS));
+    if (noted.outcome === "free") return ruling;
+    if (noted.outcome === "reserved") return { ...ruling, reservation: noted };
+    return { ...unaffordable(look.decision, noted, {}), firm: true };
+  }
+
+  #finish(look: Look, ruled: Ruling): Answer {
+    const ruling = this.#charged(look, ruled);
     const answer = this.#write(look, ruling);
     const { observers, operations } = this.#parts;
     const { request, principal } = look.question;

@@ -40,11 +40,13 @@ interface Rig {
   readonly engine: DecisionEngine;
   readonly buckets: RateBuckets;
   readonly reserved: ReserveAsk[];
+  readonly noted: ReserveAsk[];
   readonly asked: ApprovalAsk[];
   readonly told: Answered[];
   released: number;
   policy: PolicySet;
   reserve: Reserve;
+  note: Reserve;
   approval: (ask: ApprovalAsk) => Promise<ApprovalOutcome>;
   anomaly: AnomalyVerdict | undefined;
   price: number;
@@ -58,11 +60,13 @@ async function rig(absent: readonly (keyof EngineParts)[] = []): Promise<Rig> {
     fixture,
     buckets,
     reserved: [],
+    noted: [],
     asked: [],
     told: [],
     released: 0,
     policy: directory(GATED),
     reserve: { outcome: "free" },
+    note: { outcome: "free" },
     approval: () => Promise.reject(new Error("nobody should be asked")),
     anomaly: undefined,
     price: 0,
@@ -77,6 +81,10 @@ async function rig(absent: readonly (keyof EngineParts)[] = []): Promise<Rig> {
       spend: () => ({ state: "unavailable" }),
       price: () => on.price,
       reserve,
+      note: (ask) => {
+        on.noted.push(ask);
+        return on.note;
+      },
       preview: () => on.reserve,
     },
     approvals: {
@@ -401,6 +409,30 @@ Deno.test("the explanation names the part that refused, its numbers and what wou
   const steps = approval.considered.filter((step) => step.stage === "approval");
   assert.deepEqual(steps.map((step) => step.result), ["require_approval", "deny"]);
   assert.match(approval.summary, /tools\.deploy\.requires_approval_if/);
+});
+
+Deno.test("an observed agent's call is charged though a limit would refuse it, and refused when nothing can be counted", async () => {
+  const on = await rig();
+  const { agent, credential_token } = await on.fixture.register("agent-1");
+  await on.fixture.registry.setEnforcementMode(
+    [agent.key],
+    { mode: "observe", expires_at_ms: on.fixture.now_ms + 1000, reason: "trial" },
+    "trial",
+    { kind: "operator", name: "op" },
+  );
+  const request = toolCall("search", { credentialToken: credential_token });
+  on.reserve = { outcome: "denied", reason: "daily budget exceeded", suspend: true, detail: "" };
+  on.note = reservation(on);
+  const answer = await on.engine.answer(request);
+  assert.equal(answer.response.decision, 1);
+  assert.match(answer.entry.payload, /"shadow_reason":"daily budget exceeded"/);
+  assert.equal(answer.reservation_id, "v-1");
+  assert.equal(answer.durable.length, 1);
+  assert.equal(on.noted.length, 1);
+  const gone = "budget ledger unavailable";
+  on.reserve = { outcome: "denied", reason: gone, suspend: false, detail: "damaged" };
+  on.note = on.reserve;
+  assert.equal(await shown(on.engine.answer(request)), `2 ${gone} ${gone}`);
 });
 
 Deno.test("watchers are told of every answer, and a simulation tells and takes nothing", async () => {

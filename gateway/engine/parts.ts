@@ -99,6 +99,11 @@ export interface LedgerPart {
   price(action: Action, budgets?: readonly CompiledDocument[]): number;
   /** Reserves the worst case against every limit together, or nothing. */
   reserve(ask: ReserveAsk): Reserve;
+  /**
+   * Spends the worst case of a call that goes through whatever the limits say: its agent is only
+   * observed. Denied only when nothing can be counted.
+   */
+  note(ask: ReserveAsk): Reserve;
   /** What {@linkcode reserve} would answer, without reserving. */
   preview(ask: ReserveAsk): Reserve;
 }

@@ -145,7 +145,15 @@ export class Ledger implements LedgerPart {
 
   /** @inheritdoc */
   reserve(ask: ReserveAsk): Reserve {
-    const admission = this.#admit(ask, this.#on.newId());
+    return this.#spend(ask, this.#admit(ask, this.#on.newId()));
+  }
+
+  /** @inheritdoc */
+  note(ask: ReserveAsk): Reserve {
+    return this.#spend(ask, this.#admit(ask, this.#on.newId(), false));
+  }
+
+  #spend(ask: ReserveAsk, admission: Admission): Reserve {
     if (admission.outcome !== "room") return admission;
     const { call, limits } = admission;
     const transaction: Transaction = ask.settles
@@ -217,7 +225,7 @@ export class Ledger implements LedgerPart {
     return this.#strangers >= LEDGER_LIMITS.stranger_accounts && !this.#state.accounts.has(owner);
   }
 
-  #admit(ask: ReserveAsk, id: string): Admission {
+  #admit(ask: ReserveAsk, id: string, bound = true): Admission {
     const { action, budgets, now_ms } = ask;
     if (modelCallOf(action) === undefined && !isCharged(budgets, action)) return FREE;
     const unavailable = this.unavailable ??
@@ -234,7 +242,7 @@ export class Ledger implements LedgerPart {
       const detail = "budgets use more time zones or window lengths than can be counted";
       return denial(ask, LEDGER_UNAVAILABLE, detail);
     }
-    const breach = findBreach(this.#state, limits, price.worst, now_ms);
+    const breach = bound ? findBreach(this.#state, limits, price.worst, now_ms) : undefined;
     if (breach !== undefined) {
       this.#on.onBreach?.(breach, ask);
       return overLimit(breach);

@@ -117,10 +117,15 @@ export class LedgerWorld {
   /** Reserves one call. */
   reserve(
     action: Action,
-    options: { readonly key?: string; readonly settles?: boolean } = {},
+    options: {
+      readonly key?: string;
+      readonly settles?: boolean;
+      /** Only charged, whatever the limits say. */
+      readonly noted?: boolean;
+    } = {},
   ): Reserve {
     const principal = this.principal(options.key ?? "a1");
-    return this.ledger.reserve({
+    return this.ledger[options.noted === true ? "note" : "reserve"]({
       principal,
       record: undefined,
       action,

@@ -80,6 +80,17 @@ Deno.test("B13: of 5, 5 and 1 under a limit of 10 the last is refused and nothin
   assert.equal(world.spent("agent:a1"), 10 * UNIT_MICRO_USD);
 });
 
+Deno.test("what goes through in observe mode is charged past the limit, and leaves no room afterwards", async () => {
+  const world = await LedgerWorld.open(["budget: { daily_limit_usd: 0.015 }"]);
+  const action = llmCall(OPUS, UNIT, false);
+  assert.equal(world.call(UNIT), "reserved");
+  assert.equal(world.call(UNIT), "daily budget exceeded");
+  assert.equal(world.reserve(action, { noted: true }).outcome, "reserved");
+  assert.equal(world.spent("agent:a1"), 2 * UNIT_MICRO_USD);
+  assert.equal(world.call(UNIT), "daily budget exceeded");
+  world.assertConserved();
+});
+
 Deno.test("the read check sees what the ledger counts, in the document's own zone", async () => {
   const text = "budget: { daily_limit_usd: 0.015, timezone: Asia/Tokyo }";
   const world = await LedgerWorld.open([text]);

@@ -36,6 +36,10 @@ export class UnavailableLedger implements LedgerPart {
     return { outcome: "denied", reason: LEDGER_UNAVAILABLE, suspend: false, detail: this.detail };
   }
 
+  note(ask: ReserveAsk): Reserve {
+    return this.reserve(ask);
+  }
+
   preview(ask: ReserveAsk): Reserve {
     return this.reserve(ask);
   }

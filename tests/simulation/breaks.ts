@@ -51,6 +51,7 @@ export class AnyBreak {
         law === "limit" ? NOTHING_SPENT : ledger.spend(principal, now_ms),
       price: (action, budgets) => ledger.price(action, budgets),
       preview: (ask) => ledger.preview(ask),
+      note: (ask) => ledger.note(ask),
       reserve: (ask) => {
         const outcome = ledger.reserve(
           law === "limit" ? { ...ask, budgets: ask.budgets.map(raised) } : ask,

@@ -68,6 +68,11 @@ export class MoneyBook {
         const outcome = ledger.reserve(ask);
         return outcome.outcome === "reserved" ? this.#reserved(ask, outcome, above) : outcome;
       },
+      // The simulation's agents are never observed: what no limit stops would be no breach of one.
+      note: (ask) => {
+        this.verdict.violated("limit", "a call was charged past its limits");
+        return ledger.note(ask);
+      },
     };
   }
 

@@ -4,42 +4,10 @@
  * @module
  */
 import { permits, type Target } from "../../core/iam/permits.ts";
-import { type OperatorScope, scopeSatisfies } from "../../core/iam/role.ts";
 import type { Permission } from "../../core/iam/table.ts";
 import { type CallContext, Code, GrpcError } from "../../grpc/mod.ts";
 import type { Counters } from "../counters.ts";
 import type { AuthenticatedOperator, Operators } from "../identity/operators.ts";
-
-/**
- * The operator that calls, holding at least `scope`. For what has a permission of its own, and for
- * whatever belongs to a tenant, ask {@linkcode requirePermission}.
- *
- * @throws {GrpcError} `UNAUTHENTICATED` without a known token, `PERMISSION_DENIED` below the scope.
- */
-export function requireOperator(
-  context: CallContext,
-  operators: Operators,
-  counters: Counters,
-  scope: OperatorScope,
-): AuthenticatedOperator {
-  const operator = identified(context, operators, counters);
-  if (operator.key_scopes !== undefined && !keySatisfies(operator.key_scopes, scope)) {
-    counters.add("operator_refused.key_scope");
-    throw new GrpcError(
-      `this call needs the ${scope} scope, key \`${operator.key_id ?? ""}\` has ` +
-        operator.key_scopes.join(", "),
-      Code.PERMISSION_DENIED,
-    );
-  }
-  if (!scopeSatisfies(operator.scope, scope)) {
-    counters.add("operator_refused.role");
-    throw new GrpcError(
-      `this call needs the ${scope} scope, operator \`${operator.name}\` has ${operator.scope}`,
-      Code.PERMISSION_DENIED,
-    );
-  }
-  return operator;
-}
 
 /**
  * The operator that calls, having a permission: for `target`, or without one for anything at all.
@@ -104,14 +72,4 @@ export function identified(
   );
   const why = { unknown: "is invalid", revoked: "is revoked", expired: "has expired" };
   throw new GrpcError(`operator token ${why[found.outcome]}`, Code.UNAUTHENTICATED);
-}
-
-/** A call without a permission of its own is open to keys that are narrowed to nothing less. */
-function keySatisfies(scopes: readonly string[], needed: OperatorScope): boolean {
-  const words = needed === "read"
-    ? ["admin", "read:members", "write:members"]
-    : needed === "write"
-    ? ["admin", "write:members"]
-    : ["admin"];
-  return words.some((word) => scopes.includes(word));
 }

@@ -266,9 +266,18 @@ export class DecisionEngine {
       return this.#finish(look, unapproved(look.decision, CHANGED_MEANWHILE, more));
     }
     const ruling = this.#take(look, terms, more);
-    if (ruling.outcome !== "allow" || await grant.spend()) return this.#finish(look, ruling);
-    ruling.reservation?.release();
-    this.#refund(look);
+    if (ruling.outcome !== "allow") return this.#finish(look, ruling);
+    let spent = false;
+    try {
+      spent = await grant.spend();
+    } finally {
+      // Also when the queue could not be written: the call is not answered, so nothing is kept of it.
+      if (!spent) {
+        ruling.reservation?.release();
+        this.#refund(look);
+      }
+    }
+    if (spent) return this.#finish(look, ruling);
     return this.#finish(look, unapproved(look.decision, GRANT_USED, more));
   }
 

@@ -264,6 +264,16 @@ Deno.test("a grant that another call spent first refuses, and gives back money a
   assert.equal(tokensLeft(on), 2);
 });
 
+Deno.test("a grant that cannot be spent on disk gives no answer, and gives back money and token", async () => {
+  const on = await rig();
+  on.reserve = reservation(on);
+  const spend = () => Promise.reject(new Error("disk full"));
+  on.approval = () => Promise.resolve({ outcome: "granted", request_id: "r-1", spend });
+  await assert.rejects(Promise.resolve(on.engine.answer(toolCall("deploy"))), /disk full/);
+  assert.equal(on.released, 1);
+  assert.equal(tokensLeft(on), 2);
+});
+
 Deno.test("a call the ledger refuses is denied in the ledger's words and costs no token", async () => {
   const on = await rig();
   on.reserve = { outcome: "denied", reason: "daily budget exceeded", suspend: true, detail: "" };

@@ -99,3 +99,21 @@ export function scannableText(action: Action): string | undefined {
       return undefined;
   }
 }
+
+/** The same action with another text where {@linkcode scannableText} finds its own. */
+export function withScannableText(action: Action, text: string): Action {
+  switch (action.kind) {
+    case "tool_call":
+      return { ...action, args: text };
+    case "tool_result":
+      return { ...action, result: text };
+    case "file_access":
+      return { ...action, path: text };
+    case "network_request":
+      return { ...action, url: text };
+    case "process_exec":
+      return { ...action, command: text };
+    case "send_message":
+      return action;
+  }
+}

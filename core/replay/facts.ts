@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type Action, scannableText } from "../action.ts";
+import { type Action, scannableText, withScannableText } from "../action.ts";
 import { couldHaveBeen, type Pointer } from "../policy/expression/hidden.ts";
 import { pathProblem } from "../policy/filesystem.ts";
 import { understandHost } from "../policy/network.ts";
@@ -102,7 +102,7 @@ export function cleanAction(
   const whole = findings === "unknown" || too_long;
   const redacted = whole ? LABEL : redact(text, findings);
   const found = findings === "unknown" ? [] : findings;
-  const kept = withText(named.action, redacted);
+  const kept = withScannableText(named.action, redacted);
   return {
     action: kept,
     hidden: {
@@ -154,23 +154,6 @@ function withCleanNames(
     }
     default:
       return { action, tool: false };
-  }
-}
-
-function withText(action: Action, text: string): Action {
-  switch (action.kind) {
-    case "tool_call":
-      return { ...action, args: text };
-    case "tool_result":
-      return { ...action, result: text };
-    case "file_access":
-      return { ...action, path: text };
-    case "network_request":
-      return { ...action, url: text };
-    case "process_exec":
-      return { ...action, command: text };
-    case "send_message":
-      return action;
   }
 }
 

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Action, scannableText } from "../../action.ts";
+import { scannableText, withScannableText } from "../../action.ts";
 import type { Decision } from "../../verdict.ts";
 import type { Finding } from "../../scanner/finding.ts";
 import { redact } from "../../scanner/mod.ts";
@@ -179,7 +179,7 @@ export function scanEdits(
     const change = { text: `remove the sensitive data: ${listKinds(findings)}`, who: "agent" };
     edits.push({
       change,
-      apply: (tried) => ({ ...tried, action: withText(tried.action, cleaned) }),
+      apply: (tried) => ({ ...tried, action: withScannableText(tried.action, cleaned) }),
     });
   }
   const data = place?.document.data;
@@ -221,23 +221,6 @@ function listKinds(findings: readonly Finding[]): string {
     counts.set(kind, (counts.get(kind) ?? 0) + 1);
   }
   return [...counts].map(([kind, count]) => `${count} × ${kind}`).join(", ");
-}
-
-function withText(action: Action, text: string): Action {
-  switch (action.kind) {
-    case "tool_call":
-      return { ...action, args: text };
-    case "tool_result":
-      return { ...action, result: text };
-    case "file_access":
-      return { ...action, path: text };
-    case "network_request":
-      return { ...action, url: text };
-    case "process_exec":
-      return { ...action, command: text };
-    case "send_message":
-      return action;
-  }
 }
 
 /** Raise an exceeded limit just above the spend; take away one that nobody can test. */

@@ -13,6 +13,7 @@ const ENTRIES = [
   "grpc/mod.ts",
   "storage/sqlite/writer.ts",
   "gateway/audit/tree_worker.ts",
+  "sdk/mod.ts",
 ];
 
 interface Graph {
@@ -47,6 +48,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   proto: ["core"],
   storage: ["core"],
   gateway: ["core", "proto", "storage", "grpc"],
+  runtime: ["core", "proto", "storage", "grpc"],
+  sdk: ["core", "proto", "grpc"],
   cli: ["core", "proto", "grpc"],
 };
 

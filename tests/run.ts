@@ -42,7 +42,18 @@ const GROUPS: readonly Group[] = [
   },
   {
     name: "programs, transport and storage (loopback, temporary files, child processes)",
-    paths: ["grpc", "storage", "gateway", "cli", "policies", "examples", "bench", "tests"],
+    paths: [
+      "grpc",
+      "storage",
+      "gateway",
+      "runtime",
+      "sdk",
+      "cli",
+      "policies",
+      "examples",
+      "bench",
+      "tests",
+    ],
     permissions: PROGRAM_PERMISSIONS,
   },
   {

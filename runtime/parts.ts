@@ -1,0 +1,107 @@
+/**
+ * The shapes by which the rooms of the runtime know each other: who is connected, who answers
+ * queries, who takes events, who keeps them, who is told. `runtime.ts` puts the rooms together.
+ *
+ * @module
+ */
+import type { audit, event, policy } from "../proto/mod.ts";
+
+/** One client of the socket, as the handshake and the kernel saw it; nothing here is a claim. */
+export interface Connection {
+  /** Unique in this process, ascending from 1. */
+  readonly id: number;
+  /** Version signed in the handshake; empty when the client signed none. */
+  readonly sdk_version: string;
+  /** `public_id`: the reference's key, which anyone can compute; `installed`: a key that is secret. */
+  readonly handshake: "public_id" | "installed";
+  /** What the kernel says of the other end; absent where it could not be asked. */
+  readonly peer?: { readonly uid: number; readonly gid: number; readonly pid: number };
+}
+
+/** Where an act or an event comes from. */
+export type Origin =
+  | { readonly source: "sdk"; readonly connection: Connection }
+  | { readonly source: "broker"; readonly pid: number }
+  | { readonly source: "proxy" | "ebpf"; readonly pid?: number };
+
+/** Who decides. One promise a query; none blocks another, the socket keeps their order. */
+export interface DecisionsPart {
+  /**
+   * Answers one query. Never rejects: what goes wrong is a denial with a name. Resolves only once
+   * the answer's evidence is durable, here or at the gateway.
+   */
+  readonly answer: (
+    query: policy.CheckActionRequest,
+    origin: Origin,
+    signal: AbortSignal,
+  ) => Promise<policy.CheckActionResponse>;
+  /**
+   * A number that changes whenever an earlier answer may no longer hold: another policy, another
+   * operator's order, another record of the agent. `undefined` while nothing may be kept, because
+   * the gateway is away or has not pushed its policy.
+   */
+  readonly epoch: () => number | undefined;
+  /** Whether an answer may be given again for the same question within the same epoch. */
+  readonly repeatable: (response: policy.CheckActionResponse) => boolean;
+}
+
+/** Who takes what agents and sidecars report. */
+export interface PipelinePart {
+  /**
+   * Takes one event: redacts it, keeps it, passes it on. Resolves once it is durable; waits instead
+   * of losing when the queue is full, so that a socket that awaits it stops reading.
+   */
+  readonly report: (event: audit.AuditEvent, origin: Origin) => Promise<void>;
+}
+
+/** One kept record. Its bytes hold nothing in clear that must not be stored (design law 5). */
+export interface SpoolRecord {
+  /** Position in this spool, ascending without gaps from 1. */
+  readonly seq: number;
+  /** `event`: a redacted `audit.v1.AuditEvent`; `decision`: what the decisions room writes. */
+  readonly kind: "event" | "decision";
+  readonly bytes: Uint8Array;
+}
+
+/** The durable local record: an answer is never without evidence while the gateway is away. */
+export interface SpoolPart {
+  /** Identity of this spool, a UUID made with its file; with `seq` it names a record for good. */
+  readonly id: string;
+  /** Resolves with the record's position once it is on disk. Rejects when full or broken, by name. */
+  readonly append: (kind: SpoolRecord["kind"], bytes: Uint8Array) => Promise<number>;
+  /** Oldest records that nobody acknowledged, in order. */
+  readonly pending: (limit: number) => readonly SpoolRecord[];
+  /** The gateway has everything up to `seq` durably: it may be forgotten here. */
+  readonly acknowledge: (seq: number) => Promise<void>;
+  readonly state: () => "ready" | "full" | "failed";
+}
+
+/** What the spool is emptied into. */
+export interface SpoolSink {
+  /**
+   * Delivers records in order, each exactly once whatever fails between.
+   *
+   * @returns Position up to which the other side has everything durably.
+   */
+  readonly deliver: (
+    spool_id: string,
+    records: readonly SpoolRecord[],
+    signal: AbortSignal,
+  ) => Promise<number>;
+}
+
+/** What reaches a client that did not ask for it. Lost when the connection is gone. */
+export interface ClientMessages {
+  /** Frame `ViolationAlert`, to one connection. */
+  readonly violation: (connection_id: number, violation: audit.PolicyViolation) => void;
+  /** Frame `ApprovalDecision`, to one connection. */
+  readonly approvalDecided: (connection_id: number, decision: event.ApprovalDecision) => void;
+}
+
+/** Counters and histograms behind `/metrics` (contract `interception` §1.8). */
+export interface MetricsPart {
+  /** @param labels e.g. `{ kind: "GitHubPat" }`; few values, never from input. */
+  readonly add: (name: string, by?: number, labels?: Readonly<Record<string, string>>) => void;
+  readonly set: (name: string, value: number) => void;
+  readonly observe: (name: string, value: number) => void;
+}

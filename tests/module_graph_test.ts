@@ -13,7 +13,6 @@ const ENTRIES = [
   "grpc/mod.ts",
   "storage/sqlite/writer.ts",
   "gateway/audit/tree_worker.ts",
-  "sdk/mod.ts",
 ];
 
 interface Graph {

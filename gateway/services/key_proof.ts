@@ -7,8 +7,8 @@
 import { Code, GrpcError } from "../../grpc/mod.ts";
 import type { AgentId } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import type { Challenges } from "../identity/challenges.ts";
-import { ed25519KeyOf, parseDidKey } from "../identity/did_key.ts";
-import { isPublicKey, verifyStrict } from "../identity/ed25519.ts";
+import { ed25519KeyOf, parseDidKey } from "../../core/identity/did_key.ts";
+import { isPublicKey, verifyStrict } from "../../core/identity/ed25519.ts";
 import type { AgentTriple } from "../identity/keys.ts";
 import { claimsSpiffe, parseWorkloadId } from "../identity/spiffe.ts";
 

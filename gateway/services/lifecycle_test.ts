@@ -17,7 +17,7 @@ import { MemoryStore } from "../../storage/memory/store.ts";
 import { SYSTEM_CLOCK } from "../clock.ts";
 import { Enrolments } from "../registry/enrolments.ts";
 import { MemoryChallenges } from "../identity/challenges.ts";
-import { didKeyOf } from "../identity/did_key.ts";
+import { didKeyOf } from "../../core/identity/did_key.ts";
 import { registryKeyOf } from "../identity/keys.ts";
 import { ControlStreams } from "../registry/control_streams.ts";
 import { Fixture } from "../registry/registry_fixture.ts";

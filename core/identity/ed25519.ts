@@ -56,5 +56,7 @@ function decodePoint(bytes: Uint8Array): InstanceType<typeof Point> | undefined 
 }
 
 function littleEndian(bytes: Uint8Array): bigint {
-  return BigInt(`0x${bytes.toReversed().toHex()}`);
+  let hex = "";
+  for (const byte of bytes) hex = byte.toString(16).padStart(2, "0") + hex;
+  return BigInt(`0x${hex}`);
 }

@@ -79,11 +79,24 @@ export interface SpoolPart {
   readonly id: string;
   /** Resolves with the record's position once it is on disk. Rejects when full or broken, by name. */
   readonly append: (kind: SpoolRecord["kind"], bytes: Uint8Array) => Promise<number>;
-  /** Oldest records that nobody acknowledged, in order. */
-  readonly pending: (limit: number) => readonly SpoolRecord[];
-  /** The gateway has everything up to `seq` durably: it may be forgotten here. */
-  readonly acknowledge: (seq: number) => Promise<void>;
+  /** Resolves once a full spool may take records again; rejects when it has failed, by name. */
+  readonly writable: (signal: AbortSignal) => Promise<void>;
   readonly state: () => "ready" | "full" | "failed";
+}
+
+/**
+ * One reader of the spool, with a place of its own in it: the gateway, NATS. A record is forgotten
+ * once every required reader has acknowledged it.
+ */
+export interface SpoolReader {
+  /** Oldest records that this reader did not acknowledge, in order. */
+  readonly pending: (limit: number) => Promise<readonly SpoolRecord[]>;
+  /**
+   * The other side has everything up to `seq` durably: it may be forgotten here.
+   *
+   * @param note Kept with the reader's place, in one step; e.g. where a hash chain stands.
+   */
+  readonly acknowledge: (seq: number, note?: Uint8Array) => Promise<void>;
 }
 
 /** What the spool is emptied into. */

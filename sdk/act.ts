@@ -1,0 +1,213 @@
+/**
+ * What an agent is about to do, and the question that is asked about it.
+ *
+ * @module
+ */
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { ActionType } from "@agent-assembly/proto/common";
+import {
+  type ActionContextSchema,
+  type CheckActionRequest,
+  CheckActionRequestSchema,
+} from "@agent-assembly/proto/policy";
+import { shownText } from "./errors.ts";
+import { exactJson, type JsonValue } from "./json.ts";
+
+/** A call of a named tool. */
+export interface ToolCallAct {
+  readonly kind: "tool_call";
+  readonly tool: string;
+  /** Plain data; judged as its JSON text. */
+  readonly args: unknown;
+  /** Where the tool comes from, e.g. `function`, `mcp`. A label: policy does not judge it. */
+  readonly source?: string;
+  /** Where the call goes, for tools that are services. A label: policy does not judge it. */
+  readonly target_url?: string;
+}
+
+/** What a tool answered, before the model sees it. */
+export interface ToolResultAct {
+  readonly kind: "tool_result";
+  readonly tool: string;
+  /** Plain data, or text; a text is judged as it is, anything else as its JSON text. */
+  readonly result: unknown;
+  readonly source?: string;
+  readonly source_url?: string;
+}
+
+/** A call of a language model. Its budget is reserved with the answer. */
+export interface LlmCallAct {
+  readonly kind: "llm_call";
+  readonly model: string;
+  /** Estimate, tokens. */
+  readonly prompt_tokens: number;
+  /** The caller's own view; advisory. */
+  readonly contains_pii?: boolean;
+}
+
+/** One access to one file. */
+export interface FileAct {
+  readonly kind: "file";
+  readonly operation: "read" | "write" | "create" | "append" | "delete";
+  /** Absolute. */
+  readonly path: string;
+}
+
+/** One outbound connection. */
+export interface NetworkAct {
+  readonly kind: "network";
+  /** Name or address without brackets. */
+  readonly host: string;
+  readonly port: number;
+  /** URL scheme without colon, e.g. `https`. */
+  readonly protocol: string;
+}
+
+/** One program start. */
+export interface ProcessAct {
+  readonly kind: "process";
+  readonly program: string;
+  readonly args: readonly string[];
+}
+
+/** Anything that can be asked about. */
+export type Act = ToolCallAct | ToolResultAct | LlmCallAct | FileAct | NetworkAct | ProcessAct;
+
+/** The wire's name for an agent; empty parts are allowed (contract `wire` §6.1). */
+export interface AgentTriple {
+  readonly org_id: string;
+  readonly team_id: string;
+  readonly agent_id: string;
+}
+
+/** Where in a run an act belongs: its operation is `<trace>:<span>` (contract `wire` §1.3). */
+export interface Operation {
+  readonly trace_id: string;
+  readonly span_id: string;
+}
+
+/** An act in the form that is judged: its data read once, so that nothing can change afterwards. */
+export interface FixedAct<A extends Act = Act> {
+  /** The same act over the data that was read. */
+  readonly act: A;
+  /** The text that is scanned on the other side; absent for acts that have none to cut. */
+  readonly text?: string;
+}
+
+/**
+ * Reads an act's data once.
+ *
+ * @throws {InvalidActError} when it holds what JSON cannot, or is too large.
+ */
+export function fixAct<A extends Act>(act: A): FixedAct<A> {
+  switch (act.kind) {
+    case "tool_call": {
+      const text = exactJson(act.args ?? {}, `arguments of ${describeAct(act)}`);
+      const args: JsonValue = JSON.parse(text);
+      return { act: { ...act, args }, text };
+    }
+    case "tool_result": {
+      if (typeof act.result === "string") {
+        exactJson(act.result, describeAct(act));
+        return { act: { ...act }, text: act.result };
+      }
+      const text = exactJson(act.result ?? null, describeAct(act));
+      const result: JsonValue = JSON.parse(text);
+      return { act: { ...act, result }, text };
+    }
+    case "process":
+      return { act: { ...act, args: [...act.args] } };
+    default:
+      return { act: { ...act } };
+  }
+}
+
+/** The question about an act; the transport adds the agent's credential. */
+export function questionOf(
+  { act, text }: FixedAct,
+  agent: AgentTriple,
+  operation: Operation,
+): CheckActionRequest {
+  return create(CheckActionRequestSchema, {
+    agentId: { orgId: agent.org_id, teamId: agent.team_id, agentId: agent.agent_id },
+    traceId: operation.trace_id,
+    spanId: operation.span_id,
+    actionType: ACTION_TYPES[act.kind],
+    context: { action: wireAction(act, text ?? "") },
+  });
+}
+
+const ACTION_TYPES: Readonly<Record<Act["kind"], ActionType>> = {
+  tool_call: ActionType.TOOL_CALL,
+  tool_result: ActionType.TOOL_RESULT,
+  llm_call: ActionType.LLM_CALL,
+  file: ActionType.FILE_OPERATION,
+  network: ActionType.NETWORK_CALL,
+  process: ActionType.PROCESS_EXEC,
+};
+
+type WireAction = NonNullable<MessageInitShape<typeof ActionContextSchema>["action"]>;
+
+function wireAction(act: Act, text: string): WireAction {
+  switch (act.kind) {
+    case "tool_call":
+      return {
+        case: "toolCall",
+        value: {
+          toolName: act.tool,
+          toolSource: act.source ?? "",
+          argsJson: new TextEncoder().encode(text),
+          targetUrl: act.target_url ?? "",
+        },
+      };
+    case "tool_result":
+      return {
+        case: "toolResult",
+        value: {
+          toolName: act.tool,
+          toolSource: act.source ?? "",
+          resultJson: new TextEncoder().encode(text),
+          sourceUrl: act.source_url ?? "",
+        },
+      };
+    case "llm_call":
+      return {
+        case: "llmCall",
+        value: {
+          model: act.model,
+          promptTokens: act.prompt_tokens,
+          containsPii: act.contains_pii ?? false,
+        },
+      };
+    case "file":
+      return { case: "fileOp", value: { operation: act.operation, path: act.path } };
+    case "network": {
+      const { host, port, protocol } = act;
+      return { case: "networkCall", value: { host, port, protocol } };
+    }
+    case "process":
+      return { case: "processExec", value: { command: act.program, args: [...act.args] } };
+  }
+}
+
+/** What an act is, without its contents: fit for errors and logs. */
+export function describeAct(act: Act): string {
+  switch (act.kind) {
+    case "tool_call":
+      return `tool \`${shownText(act.tool)}\``;
+    case "tool_result":
+      return `the answer of tool \`${shownText(act.tool)}\``;
+    case "llm_call":
+      return `a call of model \`${shownText(act.model)}\``;
+    case "file":
+      return `a file ${act.operation}`;
+    case "network":
+      return `a connection to \`${shownText(act.host)}\``;
+    case "process":
+      return `a start of \`${shownText(programName(act.program))}\``;
+  }
+}
+
+function programName(program: string): string {
+  return program.slice(program.lastIndexOf("/") + 1);
+}

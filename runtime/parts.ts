@@ -117,7 +117,11 @@ export interface SpoolSink {
 export interface ClientMessages {
   /** Frame `ViolationAlert`, to one connection. */
   readonly violation: (connection_id: number, violation: audit.PolicyViolation) => void;
-  /** Frame `ApprovalDecision`, to one connection. */
+  /**
+   * Frame `ApprovalDecision`, to one connection, after an answer PENDING with the same approval id.
+   * It wakes the client, which asks the very same question again (same bytes, any connection): the
+   * answer to that is what holds, so that a person's yes is spent by whoever decides, once.
+   */
   readonly approvalDecided: (connection_id: number, decision: event.ApprovalDecision) => void;
 }
 

@@ -53,6 +53,31 @@ export interface DecisionsPart {
   readonly epoch: () => number | undefined;
   /** Whether an answer may be given again for the same question within the same epoch. */
   readonly repeatable: (response: policy.CheckActionResponse) => boolean;
+  /**
+   * What an agent should read of a refusal that {@linkcode DecisionsPart.answer} gave, where it is
+   * known here: the rule that decided with its file and line, and the smallest change that would
+   * make it an allow. Any length, any characters: whoever shows it bounds and flattens it.
+   */
+  readonly explain?: (response: policy.CheckActionResponse) => RefusalWords | undefined;
+  /**
+   * Waits on a PENDING answer, for those who can wait: resolves with the answer once a person has
+   * decided, or with a denial by name at the policy's timeout or when `signal` aborts. Never
+   * rejects, never gives PENDING. Absent: nothing can be waited for, so PENDING is a denial.
+   */
+  readonly settle?: (
+    query: policy.CheckActionRequest,
+    pending: policy.CheckActionResponse,
+    origin: Origin,
+    signal: AbortSignal,
+  ) => Promise<policy.CheckActionResponse>;
+}
+
+/** Why something was refused, in the parts that a one-line message is put together from. */
+export interface RefusalWords {
+  /** The rule as an editor finds it, e.g. `policy.yaml:12 filesystem.read.allow`. */
+  readonly rule?: string;
+  /** Imperative, e.g. ``add `/data` to `filesystem.read.allow` ``. */
+  readonly change?: string;
 }
 
 /** Who takes what agents and sidecars report. */

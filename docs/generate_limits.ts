@@ -30,6 +30,7 @@ import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
 import { OPERATION_LIMITS } from "../gateway/operations/limits.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
 import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
+import { FORWARD_LIMITS, SPOOL_LIMITS } from "../runtime/spool/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -72,6 +73,8 @@ const TABLES: readonly Table[] = [
   { title: "Topology", source: "gateway/topology/limits.ts", values: TOPOLOGY_LIMITS },
   { title: "Secrets", source: "core/secrets/limits.ts", values: SECRET_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
+  { title: "Spool", source: "runtime/spool/limits.ts", values: SPOOL_LIMITS },
+  { title: "Delivery from the spool", source: "runtime/spool/limits.ts", values: FORWARD_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },
   { title: "Operators", source: "gateway/identity/operators.ts", values: OPERATOR_LIMITS },
   {

@@ -6,6 +6,7 @@
  * @module
  */
 import { IPC_LIMITS } from "../proto/ipc/limits.ts";
+import { IPC_ROOM_LIMITS } from "../runtime/ipc/limits.ts";
 import { SERVER_BOUNDS } from "../grpc/bounds.ts";
 import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
 import { ANOMALY_LIMITS } from "../core/anomaly/limits.ts";
@@ -64,6 +65,7 @@ const TABLES: readonly Table[] = [
   { title: "Recording of decision facts", source: "gateway/facts/limits.ts", values: FACTS_LIMITS },
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
   { title: "Runtime socket protocol", source: "proto/ipc/limits.ts", values: IPC_LIMITS },
+  { title: "Runtime socket", source: "runtime/ipc/limits.ts", values: IPC_ROOM_LIMITS },
   { title: "Ledger", source: "core/ledger/limits.ts", values: LEDGER_LIMITS },
   { title: "Ledger room", source: "gateway/ledger/limits.ts", values: LEDGER_ROOM_LIMITS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },

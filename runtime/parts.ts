@@ -6,14 +6,14 @@
  */
 import type { audit, event, policy } from "../proto/mod.ts";
 
-/** Build word of a signed `sdk_version`, e.g. `0.4.0+redacts`: the client applies redactions. */
-export const REDACTS = "+redacts";
-
 /** One client of the socket, as the handshake and the kernel saw it; nothing here is a claim. */
 export interface Connection {
   /** Unique in this process, ascending from 1. */
   readonly id: number;
-  /** Version signed in the handshake; empty when the client signed none. */
+  /**
+   * Version signed in the handshake, without its build words (`proto/ipc/client_words.ts`); empty
+   * when the client signed none.
+   */
   readonly sdk_version: string;
   /** `public_id`: the reference's key, which anyone can compute; `installed`: a key that is secret. */
   readonly handshake: "public_id" | "installed";
@@ -21,7 +21,7 @@ export interface Connection {
    * Whether this client applies a REDACT answer before it acts. Measured: the reference's Python
    * client takes REDACT for ALLOW and goes on with the secret, so to such a client a redaction is a
    * denial (trap R9). A client of ours says it in the signed version, by the build word
-   * {@linkcode REDACTS}; it then redacts, asks again with the redacted text, and acts only on ALLOW.
+   * `redacts`, e.g. `0.4.0+redacts`; it then redacts, asks again with the redacted text, and acts only on ALLOW.
    */
   readonly applies_redactions: boolean;
   /** What the kernel says of the other end; absent where it could not be asked. */

@@ -32,24 +32,43 @@ export function encodeFrame(tag: number, body: Uint8Array): Uint8Array {
 }
 
 function framed(tag: number | undefined, body: Uint8Array): Uint8Array {
-  if (body.length > IPC_LIMITS.frame_body_bytes_max) {
-    throw new RangeError(
-      `cannot frame a body of \`${body.length}\` bytes: at most ${IPC_LIMITS.frame_body_bytes_max}; send less in one message`,
-    );
-  }
-  const tag_bytes = tag === undefined ? 0 : 1;
-  const frame = new Uint8Array(tag_bytes + lengthBytes(body.length) + body.length);
+  const frame = new Uint8Array(frameBytes(body.length) - (tag === undefined ? 1 : 0));
+  putAfterTag(frame, tag === undefined ? 0 : 1, body);
   if (tag !== undefined) frame[0] = tag;
-  let at = tag_bytes;
-  let left = body.length;
-  for (; left > 0x7f; left >>>= 7) frame[at++] = left & 0x7f | 0x80;
-  frame[at++] = left;
-  frame.set(body, at);
   return frame;
 }
 
-function lengthBytes(length: number): number {
-  let bytes = 1;
-  for (let left = length >>> 7; left > 0; left >>>= 7) bytes++;
-  return bytes;
+/**
+ * Bytes of a whole frame: tag, length and body.
+ *
+ * @throws {RangeError} when the body is longer than a frame may be
+ */
+export function frameBytes(body_bytes: number): number {
+  if (body_bytes > IPC_LIMITS.frame_body_bytes_max) {
+    throw new RangeError(
+      `cannot frame a body of \`${body_bytes}\` bytes: at most ${IPC_LIMITS.frame_body_bytes_max}; send less in one message`,
+    );
+  }
+  let bytes = 2;
+  for (let left = body_bytes >>> 7; left > 0; left >>>= 7) bytes++;
+  return bytes + body_bytes;
+}
+
+/**
+ * Writes a whole frame into a buffer with room for {@linkcode frameBytes}.
+ *
+ * @returns Position behind the frame.
+ */
+export function putFrame(into: Uint8Array, at: number, tag: number, body: Uint8Array): number {
+  into[at] = tag;
+  return putAfterTag(into, at + 1, body);
+}
+
+function putAfterTag(into: Uint8Array, from: number, body: Uint8Array): number {
+  let at = from;
+  let left = body.length;
+  for (; left > 0x7f; left >>>= 7) into[at++] = left & 0x7f | 0x80;
+  into[at++] = left;
+  into.set(body, at);
+  return at + body.length;
 }

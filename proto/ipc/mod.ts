@@ -6,7 +6,15 @@
  */
 export { IPC_LIMITS } from "./limits.ts";
 export { CLIENT_TAG, hasBody, RUNTIME_TAG, type Sender } from "./tags.ts";
-export { ACK_FRAME, encodeFrame, frameBody, HEARTBEAT_FRAME } from "./framing.ts";
+export {
+  ACK_FRAME,
+  encodeFrame,
+  frameBody,
+  frameBytes,
+  HEARTBEAT_FRAME,
+  putFrame,
+} from "./framing.ts";
+export { type ClientWords, readClientWords, withClientWords } from "./client_words.ts";
 export { BodyReader, type Frame, FrameError, FrameReader } from "./frame_reader.ts";
 export {
   type HandshakeKey,

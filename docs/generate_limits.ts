@@ -30,6 +30,7 @@ import { ENROLMENT_LIMITS } from "../gateway/registry/enrolments.ts";
 import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
 import { OPERATION_LIMITS } from "../gateway/operations/limits.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
+import { RUNTIME_ROOM_LIMITS } from "../gateway/runtimes/limits.ts";
 import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
 import { FORWARD_LIMITS, SPOOL_LIMITS } from "../runtime/spool/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
@@ -72,6 +73,11 @@ const TABLES: readonly Table[] = [
   { title: "Enrolments", source: "gateway/registry/enrolments.ts", values: ENROLMENT_LIMITS },
   { title: "Operator control", source: "gateway/operations/limits.ts", values: OPERATION_LIMITS },
   { title: "Invalidation", source: "gateway/invalidation/limits.ts", values: INVALIDATION_LIMITS },
+  {
+    title: "Runtimes, at the gateway",
+    source: "gateway/runtimes/limits.ts",
+    values: RUNTIME_ROOM_LIMITS,
+  },
   { title: "Topology", source: "gateway/topology/limits.ts", values: TOPOLOGY_LIMITS },
   { title: "Secrets", source: "core/secrets/limits.ts", values: SECRET_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
@@ -98,7 +104,8 @@ const CONSTANTS = [
   "gateway/services/admin_audit.ts",
   "gateway/services/operations.ts",
   "gateway/engine/evidence.ts",
-  "gateway/engine/wire_answer.ts",
+  "core/audit/clean_text.ts",
+  "proto/redact_rules.ts",
   "gateway/engine/engine.ts",
   "gateway/audit/reading.ts",
   "gateway/audit/commit.ts",

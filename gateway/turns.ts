@@ -34,6 +34,11 @@ export class Turns {
     }
   }
 
+  /** Pieces of work running or waiting. */
+  get waiting(): number {
+    return this.#waiting;
+  }
+
   /** Resolves when nothing that was asked for is still running. */
   async idle(): Promise<void> {
     await this.#last;

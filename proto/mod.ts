@@ -27,3 +27,4 @@ export * as identity from "./gen/assembly/admin/v1/identity_pb.ts";
 export * as admin_topology from "./gen/assembly/admin/v1/topology_pb.ts";
 export * as operations from "./gen/assembly/admin/v1/operations_pb.ts";
 export * as secret_admin from "./gen/assembly/admin/v1/secrets_pb.ts";
+export * as runtime from "./gen/assembly/admin/v1/runtime_pb.ts";

@@ -18,7 +18,7 @@ import type { Clock } from "../clock.ts";
 import { clean, decisionEntry, type LineageRecord } from "./evidence.ts";
 import type { Question } from "./question.ts";
 import { type Ruling, type Shown, shownOf } from "./ruling.ts";
-import { redactRules } from "./wire_answer.ts";
+import { redactRules } from "../../proto/redact_rules.ts";
 
 /** Rule label of the identity circuit (contract `wire` §1.3). */
 export const IDENTITY_RULE = "a2a_identity_verification";

@@ -8,10 +8,12 @@
  */
 import type { Action } from "../../core/action.ts";
 import type { EntryDraft, EventType } from "../../core/audit/entry.ts";
-import { DEFAULT_SCANNER, redact } from "../../core/scanner/mod.ts";
+import { clean, CLEAN_TEXT_CHARS_MAX } from "../../core/audit/clean_text.ts";
 import { type Finding, labelOf } from "../../core/scanner/finding.ts";
 import type { RuleRef } from "../../core/verdict.ts";
 import type { Verdict } from "../../proto/mapping.ts";
+
+export { clean } from "../../core/audit/clean_text.ts";
 
 /** Numbers of `assembly.common.v1.Decision`. */
 export type WireDecision = 1 | 2 | 3 | 4;
@@ -44,6 +46,20 @@ export interface DecisionRecord {
   readonly approval_id?: string;
   /** What the ledger reserved for it. */
   readonly reservation?: { readonly id: string; readonly micro_usd: number };
+  /** Set when a runtime decided it, by its own word. */
+  readonly runtime?: RuntimeMark;
+}
+
+/** A decision that a runtime made and reported. */
+export interface RuntimeMark {
+  /** By the gateway's clock as the runtime knew it. */
+  readonly decided_at_ms: number;
+  /** `policy`, `operator`, `gateway_away`, `local_rules`, `unconfigured`. */
+  readonly because: string;
+  readonly spool_id: string;
+  readonly spool_seq: number;
+  /** What this gateway's own policy says of it, `agrees`, or why that is not known. */
+  readonly recheck: string;
 }
 
 /** Lineage of a registered agent. Keys are 16 bytes. */
@@ -108,7 +124,7 @@ export function decisionEntry(
 
 function decisionPayload(record: DecisionRecord): string {
   const lineage = record.lineage;
-  const shadow = record.shadow;
+  const { shadow, runtime } = record;
   // Built by hand in alphabetical order: this runs for every decision.
   return `{"action":"${record.action.kind}","action_type":${record.action_type}` +
     `,"agent_id_claimed":${recurring(record.agent_id_claimed)}` +
@@ -119,6 +135,11 @@ function decisionPayload(record: DecisionRecord): string {
     (record.approval_id === undefined ? "" : `,"approval_id":${text(record.approval_id)}`) +
     `,"callee_agent_id":${recurring(record.agent_id_claimed)}` +
     `,"caller_agent_id":${optional(record.caller_agent_id)}` +
+    (runtime === undefined
+      ? ""
+      : `,"decided_at_ms":${runtime.decided_at_ms},"decided_because":${
+        recurring(runtime.because)
+      },"decided_by":"runtime"`) +
     `,"decision":${record.decision}` +
     `,"delegation_reason":${optional(lineage?.delegation_reason)}` +
     `,"depth":${lineage?.depth ?? null}` +
@@ -129,6 +150,7 @@ function decisionPayload(record: DecisionRecord): string {
     `,"policy_doc_id":${optional(record.policy_doc_id)}` +
     `,"policy_rule":${recurring(record.policy_rule)}` +
     `,"reason":${recurring(record.reason)}` +
+    (runtime === undefined ? "" : `,"recheck":${recurring(runtime.recheck)}`) +
     (record.reservation === undefined ? "" : `,"reservation_id":${text(record.reservation.id)}` +
       `,"reserved_micro_usd":${record.reservation.micro_usd}`) +
     `,"resource":${recurring(resourceOf(record.action))}` +
@@ -141,6 +163,9 @@ function decisionPayload(record: DecisionRecord): string {
       }`) +
     `,"span_id":${text(record.span_id)}` +
     `,"spawned_by_tool":${optional(lineage?.spawned_by_tool)}` +
+    (runtime === undefined
+      ? ""
+      : `,"spool_id":${text(runtime.spool_id)},"spool_seq":${runtime.spool_seq}`) +
     `,"team_id":${optional(record.team_id)}` +
     `,"trace_id":${text(record.trace_id)}` +
     `,"verdict":"${record.verdict}"}`;
@@ -182,8 +207,6 @@ function programOf(command: string): string {
   return end < 0 ? command : command.slice(0, end);
 }
 
-/** Longest identifier or resource kept in a payload, in UTF-16 units. */
-const TEXT_CHARS_MAX = 512;
 /** The usual id: a short word in which no deterministic detector can find anything. Saves the scan. */
 const PLAIN = /^(?!.*(?:gh[pousr]_|github_pat_|:\/\/|\d[\d. ]{7}))[a-z0-9 _./:]{0,40}$/;
 /** Texts whose JSON form is remembered; at the bound all are forgotten and made again. */
@@ -201,31 +224,12 @@ function recurring(value: string): string {
   if (known !== undefined) return known;
   const made = text(value);
   if (remembered.size >= REMEMBERED_MAX) remembered.clear();
-  if (value.length <= TEXT_CHARS_MAX) remembered.set(value, made);
+  if (value.length <= CLEAN_TEXT_CHARS_MAX) remembered.set(value, made);
   return made;
 }
 
 function optional(value: string | undefined): string {
   return value === undefined ? "null" : recurring(value);
-}
-
-/**
- * Removes credentials from an identifier. High-entropy and e-mail findings stay: a did:key and a
- * trace id look random, and an agent may well be named after a mailbox.
- */
-export function clean(value: string): string {
-  const cut = value.length > TEXT_CHARS_MAX ? `${value.slice(0, TEXT_CHARS_MAX)}…` : value;
-  let findings: Finding[];
-  try {
-    findings = DEFAULT_SCANNER.scan(cut);
-  } catch {
-    return "[REDACTED]";
-  }
-  const certain = findings.filter((finding) =>
-    finding.source !== "builtin" ||
-    (finding.kind !== "GenericHighEntropy" && finding.kind !== "EmailAddress")
-  );
-  return certain.length === 0 ? cut : redact(cut, certain);
 }
 
 function findingRows(

@@ -8,6 +8,8 @@
 import type { Action } from "../../core/action.ts";
 import {
   agentOwner,
+  type Amount,
+  amount,
   type AncestorBudgets,
   type BoundLimit,
   boundLimits,
@@ -18,6 +20,7 @@ import {
   dayOf,
   type DeclaredMost,
   findBreach,
+  isZero,
   LEDGER_LIMITS,
   type LedgerState,
   levelAt,
@@ -83,6 +86,20 @@ export interface Charged {
 
 type Denied = Extract<Reserve, { outcome: "denied" }>;
 
+/** Calls set aside, or why not. */
+export type Leased =
+  | {
+    readonly outcome: "leased";
+    /** Of the reservation that holds them: a UUID. */
+    readonly id: string;
+    /** At most what was asked for. */
+    readonly calls: number;
+    /** What each is counted as. */
+    readonly unit: Amount;
+    readonly durable: Promise<void>;
+  }
+  | Denied;
+
 /** What admission found: nothing to charge, a refusal, or a call to book. */
 type Admission =
   | { readonly outcome: "free" }
@@ -146,6 +163,63 @@ export class Ledger implements LedgerPart {
   /** @inheritdoc */
   reserve(ask: ReserveAsk): Reserve {
     return this.#spend(ask, this.#admit(ask, this.#on.newId()));
+  }
+
+  /**
+   * Sets calls alike aside for somebody who will make them without asking, against every limit
+   * together: as many as there is room for, halving. A call that is not charged is set aside as one
+   * micro-dollar for all: while it stands, no limit that would refuse such a call is reached.
+   *
+   * An agent's own word never ends it for less; whoever made it books its end. Nobody did in time:
+   * it is charged in full, like every reservation.
+   *
+   * @param calls At least 1.
+   * @param charged_after_ms When it is charged in full.
+   */
+  lease(ask: ReserveAsk, calls: number, charged_after_ms: number): Leased {
+    const refused = this.#leasable(ask);
+    if (refused !== undefined) return refused;
+    const unit = this.amountOf(ask.action, ask.budgets);
+    if (unit === undefined) return denial(ask, UNPRICEABLE, "its token count is out of bounds");
+    const { owners, limits } = this.#bound(ask);
+    const counted = limits.every(({ line }) => this.countable(line.window, ask.now_ms));
+    if (!counted) return denial(ask, LEDGER_UNAVAILABLE, "its window cannot be counted");
+    let granted = calls;
+    let whole = wholeOf(unit, granted);
+    let breach: Breach | undefined;
+    while ((breach = findBreach(this.#state, limits, whole, ask.now_ms)) !== undefined) {
+      if (granted === 1) return overLimit(breach);
+      granted = Math.floor(granted / 2);
+      whole = wholeOf(unit, granted);
+    }
+    const call: ReservedCall = {
+      id: this.#on.newId(),
+      at_ms: ask.now_ms,
+      agent_key: owners.agent_key,
+      owners: owners.all,
+      amount: whole,
+      floor: whole,
+      what: "lease",
+    };
+    const expires_at_ms = ask.now_ms + charged_after_ms;
+    const booked = this.book({ kind: "reserve", call, expires_at_ms });
+    if (!booked.ok) return this.#refused(ask, booked.refusal);
+    return { outcome: "leased", id: call.id, calls: granted, unit, durable: booked.durable };
+  }
+
+  /**
+   * What one call takes that nobody settles, in every dimension; `undefined` when it cannot be
+   * priced, zero when it is not charged.
+   */
+  amountOf(action: Action, budgets: readonly CompiledDocument[]): Amount | undefined {
+    if (modelCallOf(action) === undefined && !isCharged(budgets, action)) return ZERO;
+    return this.#priceOf(action, budgets, { settles: false, declared: {} })?.worst;
+  }
+
+  #leasable(ask: ReserveAsk): Denied | undefined {
+    const unavailable = this.unavailable ??
+      (isTime(ask.now_ms) ? undefined : "the clock shows no time");
+    return unavailable === undefined ? undefined : denial(ask, LEDGER_UNAVAILABLE, unavailable);
   }
 
   /** @inheritdoc */
@@ -301,6 +375,17 @@ export class Ledger implements LedgerPart {
       ? denial(ask, UNPRICEABLE, "its price is out of bounds")
       : denial(ask, LEDGER_UNAVAILABLE, refusal.replaceAll("_", " "));
   }
+}
+
+/** Calls that are not charged are held by one micro-dollar, whatever their number. */
+function wholeOf(unit: Amount, calls: number): Amount {
+  if (isZero(unit)) return amount({ micro_usd: 1 });
+  return {
+    micro_usd: unit.micro_usd * calls,
+    tokens: unit.tokens * calls,
+    calls: unit.calls * calls,
+    wall_ms: unit.wall_ms * calls,
+  };
 }
 
 const FREE: { readonly outcome: "free" } = { outcome: "free" };

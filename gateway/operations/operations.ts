@@ -84,6 +84,7 @@ export class Operations implements OperationsPart {
   /** Numbers under which standing orders were told, by record key. */
   readonly #numbers = new Map<string, bigint>();
   readonly #unsaved = new Set<string>();
+  readonly #listeners = new Set<(agent: string | undefined) => void>();
   #damaged: readonly string[] = [];
   #sequence = 0n;
   readonly #turns = new Turns(OPERATION_LIMITS.orders_under_way);
@@ -259,6 +260,23 @@ export class Operations implements OperationsPart {
     const key = agentKey(agent);
     const standing = this.#orders.concerning(key).map((order) => this.#messageOf(order));
     return this.#subscribers.open(key, standing, signal);
+  }
+
+  /** The orders that stand for one agent and the whole fleet; `undefined` while they cannot be read. */
+  standing(agent: OrderedAgent): readonly OpMessage[] | undefined {
+    if (this.#damaged.length > 0) return undefined;
+    return this.#orders.concerning(agentKey(agent)).map((order) => this.#messageOf(order));
+  }
+
+  /**
+   * Calls `listener` after each change of orders, with the key of the agent it is for, or `undefined`
+   * for everybody. It must not throw.
+   *
+   * @returns Ends it.
+   */
+  onOrdered(listener: (agent: string | undefined) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** Subscriptions cut off because they were not read. */
@@ -437,6 +455,7 @@ export class Operations implements OperationsPart {
 
   #tell(target: OrderTarget, message: OpMessage): number {
     const agent = target.kind === "fleet" ? undefined : agentKey(target.agent);
+    for (const listener of this.#listeners) listener(agent);
     return this.#subscribers.tell(agent, message);
   }
 

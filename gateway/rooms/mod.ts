@@ -16,6 +16,7 @@ import { openOperations } from "./operations.ts";
 import { budgetRaise } from "../ledger/alerts.ts";
 import { openLedger } from "./ledger.ts";
 import { openSecrets } from "./secrets.ts";
+import { openRuntimes } from "./runtimes.ts";
 import { openTopology } from "./topology.ts";
 import { openRates } from "./rates.ts";
 import { openPolicyAdmin } from "./policy_admin.ts";
@@ -58,7 +59,7 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
   const alerting = add(await openAlerts(house));
   ledger.alerts?.listen((alert) => alerting.spent(budgetRaise(alert), alert.threshold_pct));
   alerting.rules.sources.set("approval_pending_age", pendingAge(approvals.queue));
-  add(openAnomalies(house, alerting));
+  const { anomalies } = add(openAnomalies(house, alerting));
   add(await openRates(house));
   const { operations } = add(await openOperations(house));
   const { hub } = add(openInvalidation(house));
@@ -67,4 +68,6 @@ async function openEach(house: House, add: <R extends Room>(room: R) => R): Prom
     hub.approvalResolved(request_id, outcome, { org_id, team_id });
   });
   add(await openSecrets(house, operations));
+  const raise = alerting.alerts.raise.bind(alerting.alerts);
+  add(await openRuntimes(house, { ledger: ledger.ledger, operations, anomalies, raise }));
 }

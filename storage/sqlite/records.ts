@@ -150,6 +150,7 @@ export const COLLECTIONS = [
   "operations",
   "policy_versions",
   "rate_windows",
+  "runtime_spools",
   "secret_keys",
   "secrets",
   "settings",

@@ -4,12 +4,12 @@
  * @module
  */
 import { create } from "@bufbuild/protobuf";
-import type { Finding } from "../../core/scanner/finding.ts";
+import type { Finding } from "../core/scanner/finding.ts";
 import {
   type RedactInstructions,
   RedactInstructionsSchema,
   RedactRuleSchema,
-} from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
+} from "./gen/assembly/policy/v1/policy_pb.ts";
 
 /** Redaction instructions on one answer; with more findings one instruction covers the whole text. */
 const REDACT_RULES_MAX = 1_000;

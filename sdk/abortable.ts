@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { deferred } from "./deferred.ts";
 
 /**
  * The outcome of `work`, or the signal's reason, whichever is first. `work` is not started when the
@@ -10,7 +11,7 @@
  */
 export async function abortable<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
-  const { promise, reject } = Promise.withResolvers<never>();
+  const { promise, reject } = deferred<never>();
   const leave = () => reject(signal.reason);
   signal.addEventListener("abort", leave, { once: true });
   try {

@@ -73,9 +73,15 @@ export interface CheckClient {
    * @throws {EventSpoolFullError} when it can be neither sent nor kept.
    */
   report(event: AuditEvent): Promise<void>;
+  /** Resolves true once every event reported so far was taken, false after `timeout_ms`. */
+  flush(timeout_ms: number): Promise<boolean>;
   /** A sign of life. Resolves with nothing where the transport carries no answer. */
   heartbeat(): Promise<HeartbeatAnswer | undefined>;
-  /** Sends what is kept, within `timeout_ms`, and ends. Nothing can be asked afterwards. */
+  /**
+   * Sends what is kept, within `timeout_ms`, and ends. Nothing can be asked afterwards.
+   *
+   * @throws {EventsUndeliveredError} when events were left.
+   */
   close(timeout_ms?: number): Promise<void>;
 }
 
@@ -85,7 +91,7 @@ export interface CheckClient {
  * @throws {ConfigurationError} naming what is missing.
  */
 export function assertCheckCapable(client: unknown): asserts client is CheckClient {
-  const methods = ["check", "settle", "report", "heartbeat", "close"];
+  const methods = ["check", "settle", "report", "flush", "heartbeat", "close"];
   if (typeof client !== "object" || client === null) {
     throw new ConfigurationError(
       "no check-capable client: give `client`, `socket` or `gateway`; without one every act would pass",

@@ -22,6 +22,7 @@ export type ErrorCode =
   | "configuration"
   | "invalid_act"
   | "event_spool_full"
+  | "events_undelivered"
   | "overloaded"
   | "closed";
 
@@ -203,6 +204,21 @@ export class EventSpoolFullError extends AssemblyError {
   override readonly name: string = "EventSpoolFullError";
   constructor(message: string) {
     super(message, { code: "event_spool_full", retryable: true });
+  }
+}
+
+/** The end came before every reported event was taken; they are lost, and this says so. */
+export class EventsUndeliveredError extends AssemblyError {
+  override readonly name: string = "EventsUndeliveredError";
+  /** How many. */
+  readonly events: number;
+  constructor(events: number) {
+    super(
+      `${events} reported event(s) were not taken in time and are lost: give \`shutdown\` more time, ` +
+        "and see that the runtime is up",
+      { code: "events_undelivered", retryable: false },
+    );
+    this.events = events;
   }
 }
 

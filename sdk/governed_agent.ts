@@ -236,6 +236,11 @@ export class GovernedAgent implements AsyncDisposable {
     await this.#report(edgeEvent(this.#ids.next(), edge));
   }
 
+  /** Resolves true once every event reported so far was taken, false after `timeout_ms`. */
+  async flush(timeout_ms: number = SDK_LIMITS.answer_timeout_ms): Promise<boolean> {
+    return await this.#client.flush(timeout_ms);
+  }
+
   /** A sign of life; tells whether the agent should stop for now, where the transport can say so. */
   async heartbeat(): Promise<HeartbeatAnswer | undefined> {
     if (this.#end.signal.aborted) throw new ClosedError();
@@ -246,6 +251,7 @@ export class GovernedAgent implements AsyncDisposable {
    * Ends: acts that wait are refused with `closed`, kept events are sent within `timeout_ms`.
    *
    * @param timeout_ms @default 5000
+   * @throws {EventsUndeliveredError} when reported events were not taken in time.
    */
   async shutdown(timeout_ms: number = SDK_LIMITS.answer_timeout_ms): Promise<void> {
     if (this.#end.signal.aborted) return;

@@ -55,6 +55,7 @@ function client(check: Answering, settle: Answering = check): CheckClient & { as
     },
     settle: (question, _pending, { signal }) => settle(question, signal),
     report: () => Promise.resolve(),
+    flush: () => Promise.resolve(true),
     heartbeat: () => Promise.resolve(undefined),
     close: () => Promise.resolve(),
   };

@@ -7,7 +7,7 @@
 /** Named limits of the SDK; units are the last word of each name. */
 export const SDK_LIMITS = {
   /** One act's arguments or a tool's answer as JSON, UTF-16 units. Longer: refused before it is asked. */
-  act_text_chars: 3_000_000,
+  act_text_chars: 1_000_000,
   /** Nesting of one act's arguments. Deeper: refused before it is asked. */
   act_depth: 100,
   /** Time for one answer, in milliseconds, unless an option says otherwise. At it: no answer, so a denial. */

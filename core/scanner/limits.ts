@@ -17,4 +17,14 @@ export const SCANNER_LIMITS = {
   key_block_bytes: 64 * 1024,
   /** Escapes inside escapes that are looked behind; deeper ones are scanned as written. */
   escape_layers: 3,
+  /** Encodings inside encodings that are decoded, such as base64 of gzip; deeper: named `depth`. */
+  decode_depth: 5,
+  /** Bytes decoded for one text, besides {@linkcode decoded_times}; more: named `size`. */
+  decoded_bytes: 4 * 1024 * 1024,
+  /** Bytes decoded for one text, in multiples of its length; more: named `size`. */
+  decoded_times: 4,
+  /** Bytes one compressed stream may grow to; more: named `expansion`, the first ones are scanned. */
+  inflated_bytes: 4 * 1024 * 1024,
+  /** Parts of one text named as not decoded; further ones widen the last. */
+  undecoded_parts: 100,
 } as const;

@@ -1,0 +1,19 @@
+/**
+ * Looks behind encodings: escapes, base64, hex, compression, texts written in pieces (contract
+ * `interception` §2.10, trap S11).
+ *
+ * @module
+ */
+export { mayBeEscaped } from "./escapes.ts";
+export {
+  type CertainSearch,
+  type CertainSpan,
+  decodeAndSearch,
+  decodeBytes,
+  type DecodedFinding,
+  type DecodeSigns,
+  type Decoding,
+  type Undecoded,
+  type UndecodedReason,
+} from "./explore.ts";
+export { type DecodeStep } from "./view.ts";

@@ -75,30 +75,44 @@ function endsRun(bytes: Uint8Array, at: number, length: number): boolean {
     byte === 0x60 || byte === 0x2c || byte === 0x29;
 }
 
+/** A run longer than this is looked at from its first character only. */
+const GLUED_CHARS_MAX = 2_048;
+
 /**
  * Where decoding should begin: numbers of characters to skip, 0 to 3, at which the run looks like
  * an encoded text or compressed bytes. Empty for a hash, a word, a path.
  */
 export function phasesOf({ bytes }: Utf8Text, run: Base64Run): readonly number[] {
-  const phases: number[] = [];
-  for (let phase = 0; phase < 4; phase++) {
-    if (run.lines.length > 2 && phase > 0) break;
-    if (run.lines.some((_, index) => index % 2 === 0 && looksEncoded(bytes, run, index, phase))) {
-      phases.push(phase);
-    }
+  const { lines } = run;
+  const from = lines[0] ?? 0;
+  const to = lines[1] ?? 0;
+  if (lines.length > 2) {
+    return anyLineIsText(bytes, lines) || looksCompressed(bytes, from, to) ? [0] : NO_PHASES;
   }
-  if (phases[0] !== 0 && looksCompressed(bytes, run)) phases.unshift(0);
-  return phases;
+  let phases: number[] | undefined;
+  const last = to - from > GLUED_CHARS_MAX ? 0 : 3;
+  for (let phase = 0; phase <= last; phase++) {
+    const found = holdsText(bytes, from + phase, to) ||
+      phase === 0 && looksCompressed(bytes, from, to);
+    if (found) (phases ??= []).push(phase);
+  }
+  return phases ?? NO_PHASES;
 }
 
-function looksEncoded(bytes: Uint8Array, run: Base64Run, line: number, phase: number): boolean {
-  const from = (run.lines[line] ?? 0) + phase;
-  const to = run.lines[line + 1] ?? 0;
-  for (let window = from; window + WINDOW_CHARS <= to; window += WINDOW_CHARS) {
-    let at = window;
-    const end = window + WINDOW_CHARS;
-    while (at < end && quadIsText(bytes, at)) at += 4;
-    if (at === end) return true;
+const NO_PHASES: readonly number[] = [];
+
+function anyLineIsText(bytes: Uint8Array, lines: readonly number[]): boolean {
+  for (let line = 0; line < lines.length; line += 2) {
+    if (holdsText(bytes, lines[line] ?? 0, lines[line + 1] ?? 0)) return true;
+  }
+  return false;
+}
+
+function holdsText(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at + WINDOW_CHARS <= to; at += WINDOW_CHARS) {
+    if (quadIsText(bytes, at) && quadIsText(bytes, at + 4) && quadIsText(bytes, at + 8)) {
+      return true;
+    }
   }
   return false;
 }
@@ -118,14 +132,14 @@ function textByte(byte: number): boolean {
 }
 
 const HEAD_CHARS = 64;
+const head = new Uint8Array(HEAD_CHARS);
 
-function looksCompressed(bytes: Uint8Array, run: Base64Run): boolean {
-  const from = run.lines[0] ?? 0;
-  const to = Math.min(run.lines[1] ?? 0, from + HEAD_CHARS);
+function looksCompressed(bytes: Uint8Array, from: number, to: number): boolean {
   if (to - from < 24) return false;
-  const head = new Uint8Array(HEAD_CHARS);
-  const size = decodeInto(bytes, from, to, head, 0, 0).size;
-  return compressionOf(head, size) !== undefined || inflatesToText(head, size);
+  const size = decodeInto(bytes, from, Math.min(to, from + HEAD_CHARS), head, 0, 0).size;
+  const found = compressionOf(head, size) !== undefined || inflatesToText(head, size);
+  head.fill(0);
+  return found;
 }
 
 /** Six-bit groups left over between two stretches. */

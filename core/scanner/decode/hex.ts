@@ -20,21 +20,24 @@ const SEPARATOR = byteSet(" ,:-\t\r\n");
 const DIGIT = byteSet("0123456789abcdefABCDEF");
 const SEPARATOR_BYTES_MAX = 16;
 
+const NO_VIEWS: readonly DecodedView[] = [];
+
 /** Views of the hex digits that stand in a row within a range; none for hashes. */
-export function hexRow(text: Utf8Text, from: number, to: number): DecodedView[] {
-  const views: DecodedView[] = [];
+export function hexRow(text: Utf8Text, from: number, to: number): readonly DecodedView[] {
+  let views: DecodedView[] | undefined;
   let start = from;
   for (let at = from; at <= to; at++) {
     if (at < to && DIGIT[text.bytes[at] as number] === 1) continue;
-    for (const phase of at - start >= PAIRS_MIN * 2 ? [0, 1] : []) {
-      const pairs = Math.floor((at - start - phase) / 2);
-      const first = start + phase;
-      const view = decodePairs(text, pairs, (pair) => first + pair * 2);
-      if (view !== undefined) views.push(view);
+    if (at - start >= PAIRS_MIN * 2) {
+      for (let first = start; first < start + 2; first++) {
+        const from = first;
+        const view = decodePairs(text, (at - from) >> 1, (pair) => from + pair * 2);
+        if (view !== undefined) (views ??= []).push(view);
+      }
     }
     start = at + 1;
   }
-  return views;
+  return views ?? NO_VIEWS;
 }
 
 /** The view of pairs set apart from each other, within a range of {@linkcode HEX_LIST_SET}. */

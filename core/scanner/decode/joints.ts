@@ -11,11 +11,12 @@ import { type DecodedView, ViewBuilder } from "./view.ts";
 const FRAGMENT_BYTES_MAX = 512;
 const GLUE_BYTES_MAX = 96;
 /** Shortest joined text that can be a secret with a prefix. */
-const CHAIN_BYTES_MIN = 12;
+const CHAIN_BYTES_MIN = 16;
 
+const QUOTES = [0x22, 0x27, 0x60] as const;
 /** 1 for quotes. */
 const QUOTE = new Uint8Array(256);
-for (const byte of [0x22, 0x27, 0x60]) QUOTE[byte] = 1;
+for (const byte of QUOTES) QUOTE[byte] = 1;
 /** 1 for signs by which languages join texts. */
 const OPERATOR = new Uint8Array(256);
 for (const sign of "+.,&|<>~") OPERATOR[sign.charCodeAt(0)] = 1;
@@ -32,16 +33,18 @@ export function joinFragments(text: Utf8Text): Joined | undefined {
   const { bytes, length } = text;
   let builder: ViewBuilder | undefined;
   const commas: number[] = [];
-  for (let at = nextQuote(bytes, 0, length); at < length; at = nextQuote(bytes, at + 1, length)) {
-    const first = fragmentStart(bytes, at);
-    if (first < 0) continue;
-    const chain = readChain(text, first, at);
-    if (chain === undefined) continue;
+  const quotes = new Quotes(text);
+  const chain = new Chain(text);
+  for (let at = quotes.next(0); at < length; at = quotes.next(at + 1)) {
+    // Most quotes have a letter, a colon or a bracket behind them.
+    const behind = bytes[at + 1] as number;
+    if (OPERATOR[behind] === 0 && behind > 0x20 && behind !== 0x5c || !chain.read(at)) continue;
     builder ??= new ViewBuilder(bytes, length + (length >> 1) + 1);
-    for (let piece = 0; piece < chain.pieces.length; piece += 2) {
+    const { pieces } = chain;
+    for (let piece = 0; piece < pieces.length; piece += 2) {
       if (piece > 0 && chain.commas[piece / 2 - 1] === true) commas.push(builder.size);
-      if (piece > 0) builder.unit(chain.pieces[piece - 1] ?? 0, [], "joined");
-      builder.copy(chain.pieces[piece] ?? 0, chain.pieces[piece + 1] ?? 0);
+      if (piece > 0) builder.unit(pieces[piece - 1] ?? 0, [], "joined");
+      builder.copy(pieces[piece] ?? 0, pieces[piece + 1] ?? 0);
     }
     builder.unit(chain.end, [0x0a], "joined");
     at = chain.end;
@@ -49,66 +52,109 @@ export function joinFragments(text: Utf8Text): Joined | undefined {
   return builder && { view: builder.finish(length), commas };
 }
 
-/** Few texts are dense with quotes: the far ones are found by the engine's own search. */
-function nextQuote(bytes: Uint8Array, from: number, length: number): number {
-  const near = Math.min(length, from + 64);
-  for (let at = from; at < near; at++) if (QUOTE[bytes[at] as number] === 1) return at;
-  if (near === length) return length;
-  for (let at = near; at < length; at++) if (QUOTE[bytes[at] as number] === 1) return at;
-  return length;
-}
+/** Printable ASCII without white space and brackets: what keys and addresses are made of. */
+const TOKEN = new Uint8Array(256).fill(1, 0x21, 0x7f);
+for (const sign of ",;(){}") TOKEN[sign.charCodeAt(0)] = 0;
 
-interface Chain {
-  /** Pairs of start and end. */
-  readonly pieces: readonly number[];
-  /** For each joint, whether it is a comma. */
-  readonly commas: readonly boolean[];
-  /** The closing quote of the last piece. */
-  readonly end: number;
-}
+const NEAR_BYTES = 48;
 
-/** The chain whose first piece is `first` to `close`, a closing quote; undefined when it is alone. */
-function readChain({ bytes, length }: Utf8Text, first: number, close: number): Chain | undefined {
-  let glue = readGlue(bytes, close, length);
-  if (glue === undefined) return undefined;
-  const pieces = [first, close];
-  const commas: boolean[] = [];
-  let end = close;
-  let size = close - first;
-  while (glue !== undefined) {
-    const start: number = glue.open + 1;
-    const stop = fragmentEnd(bytes, start, length);
-    if (stop < 0) break;
-    pieces.push(start, stop);
-    commas.push(glue.comma);
-    size += stop - start;
-    end = stop;
-    glue = readGlue(bytes, stop, length);
+/** Finds the next quote: near ones byte by byte, far ones by the engine's own search. */
+class Quotes {
+  readonly #bytes: Uint8Array;
+  readonly #length: number;
+  /** The next of each kind of quote, as far as it was looked for. */
+  readonly #far = [-1, -1, -1];
+
+  constructor({ bytes, length }: Utf8Text) {
+    this.#bytes = bytes.subarray(0, length);
+    this.#length = length;
   }
-  return pieces.length > 2 && size >= CHAIN_BYTES_MIN ? { pieces, commas, end } : undefined;
-}
 
-/** What lies between a closing quote and the next opening one, when that joins two texts. */
-function readGlue(
-  bytes: Uint8Array,
-  close: number,
-  length: number,
-): { readonly open: number; readonly comma: boolean } | undefined {
-  const limit = Math.min(length, close + GLUE_BYTES_MAX);
-  let operators = 0;
-  let comma = false;
-  for (let at = close + 1; at < limit; at++) {
-    const byte = bytes[at] as number;
-    if (QUOTE[byte] === 1) {
-      // `""` within a text is a quote in SQL, not two texts.
-      return at === close + 1 ? undefined : { open: at, comma };
+  next(from: number): number {
+    const near = Math.min(this.#length, from + NEAR_BYTES);
+    for (let at = from; at < near; at++) {
+      if (QUOTE[this.#bytes[at] as number] === 1) return at;
     }
-    if (byte === 0x2c) comma = true;
-    if (OPERATOR[byte] === 1) operators++;
-    else if (byte > 0x20 && byte !== 0x5c) return undefined;
-    if (operators > 2) return undefined;
+    let nearest = this.#length;
+    QUOTES.forEach((quote, kind) => {
+      if ((this.#far[kind] ?? 0) < near) {
+        const found = this.#bytes.indexOf(quote, near);
+        this.#far[kind] = found < 0 ? this.#length : found;
+      }
+      nearest = Math.min(nearest, this.#far[kind] ?? 0);
+    });
+    return nearest;
   }
-  return undefined;
+}
+
+/** Reads one chain at a time; its fields hold until the next. */
+class Chain {
+  readonly #text: Utf8Text;
+  /** Pairs of start and end. */
+  readonly pieces: number[] = [];
+  /** For each joint, whether it is a comma. */
+  readonly commas: boolean[] = [];
+  /** The closing quote of the last piece. */
+  end = 0;
+  /** The quote that opens the next piece. */
+  #open = 0;
+  #comma = false;
+
+  constructor(text: Utf8Text) {
+    this.#text = text;
+  }
+
+  /** Reads the chain whose first piece ends at a closing quote; false when there is none. */
+  read(close: number): boolean {
+    const { bytes, length } = this.#text;
+    if (!this.#glue(close)) return false;
+    let stop = fragmentEnd(bytes, this.#open + 1, length);
+    if (stop < 0) return false;
+    const first = fragmentStart(bytes, close);
+    if (first < 0) return false;
+    this.pieces.length = this.commas.length = 0;
+    this.pieces.push(first, close);
+    let size = close - first;
+    do {
+      const start = this.#open + 1;
+      this.pieces.push(start, stop);
+      this.commas.push(this.#comma);
+      size += stop - start;
+      this.end = stop;
+      stop = this.#glue(stop) ? fragmentEnd(bytes, this.#open + 1, length) : -1;
+    } while (stop >= 0);
+    return size >= CHAIN_BYTES_MIN && hasDigit(bytes, first, this.end);
+  }
+
+  /** Whether what follows a closing quote joins it to another text; finds that one's quote. */
+  #glue(close: number): boolean {
+    const { bytes, length } = this.#text;
+    const limit = Math.min(length, close + GLUE_BYTES_MAX);
+    let operators = 0;
+    this.#comma = false;
+    for (let at = close + 1; at < limit; at++) {
+      const byte = bytes[at] as number;
+      if (QUOTE[byte] === 1) {
+        this.#open = at;
+        // `""` within a text is a quote in SQL, not two texts.
+        return at > close + 1;
+      }
+      if (byte === 0x2c) this.#comma = true;
+      if (OPERATOR[byte] === 1) operators++;
+      else if (byte > 0x20 && byte !== 0x5c) return false;
+      if (operators > 2) return false;
+    }
+    return false;
+  }
+}
+
+/** Secrets have digits; most lists of words do not. */
+function hasDigit(bytes: Uint8Array, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at] as number;
+    if (byte >= 0x30 && byte <= 0x39) return true;
+  }
+  return false;
 }
 
 /** Start of the fragment that ends before a closing quote, or -1. */
@@ -117,7 +163,7 @@ function fragmentStart(bytes: Uint8Array, close: number): number {
   for (let at = close - 1; at >= limit; at--) {
     const byte = bytes[at] as number;
     if (QUOTE[byte] === 1) return at + 1 < close ? at + 1 : -1;
-    if (!isToken(byte)) return -1;
+    if (TOKEN[byte] === 0) return -1;
   }
   return -1;
 }
@@ -128,13 +174,7 @@ function fragmentEnd(bytes: Uint8Array, from: number, length: number): number {
   for (let at = from; at < limit; at++) {
     const byte = bytes[at] as number;
     if (QUOTE[byte] === 1) return at;
-    if (!isToken(byte)) return -1;
+    if (TOKEN[byte] === 0) return -1;
   }
   return -1;
-}
-
-/** Printable ASCII without white space and brackets: what keys and addresses are made of. */
-function isToken(byte: number): boolean {
-  return byte > 0x20 && byte < 0x7f && byte !== 0x2c && byte !== 0x3b && byte !== 0x7b &&
-    byte !== 0x7d && byte !== 0x28 && byte !== 0x29;
 }

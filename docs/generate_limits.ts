@@ -6,6 +6,7 @@
  * @module
  */
 import { IPC_LIMITS } from "../proto/ipc/limits.ts";
+import { BROKER_LIMITS } from "../runtime/broker/limits.ts";
 import { IPC_ROOM_LIMITS } from "../runtime/ipc/limits.ts";
 import { SERVER_BOUNDS } from "../grpc/bounds.ts";
 import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
@@ -81,6 +82,7 @@ const TABLES: readonly Table[] = [
   { title: "Topology", source: "gateway/topology/limits.ts", values: TOPOLOGY_LIMITS },
   { title: "Secrets", source: "core/secrets/limits.ts", values: SECRET_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
+  { title: "Permission broker", source: "runtime/broker/limits.ts", values: BROKER_LIMITS },
   { title: "Spool", source: "runtime/spool/limits.ts", values: SPOOL_LIMITS },
   { title: "Delivery from the spool", source: "runtime/spool/limits.ts", values: FORWARD_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },

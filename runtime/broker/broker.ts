@@ -7,6 +7,7 @@
  *
  * @module
  */
+import type { SocketFile } from "../ipc/socket_file.ts";
 import type { DecisionsPart, MetricsPart } from "../parts.ts";
 import { type ConnectionEnd, serveConnection } from "./connection.ts";
 import { WorkingDirectories } from "./directories.ts";
@@ -56,7 +57,7 @@ export interface BrokerOptions {
 
 /** A running broker. */
 export class Broker {
-  readonly #listener: Deno.UnixListener;
+  readonly #socket: SocketFile;
   readonly #options: BrokerOptions;
   readonly #judge: Judge;
   readonly #repeats: RepeatCounter;
@@ -66,9 +67,9 @@ export class Broker {
   #closing = false;
   readonly #accepting: Promise<void>;
 
-  /** @param listener Bound by `bindBrokerSocket`. */
-  constructor(listener: Deno.UnixListener, options: BrokerOptions) {
-    this.#listener = listener;
+  /** @param socket Bound by `bindSocket`, in a directory that only this user enters. */
+  constructor(socket: SocketFile, options: BrokerOptions) {
+    this.#socket = socket;
     this.#options = options;
     this.#repeats = new RepeatCounter(options.recordRepeats, options.clock);
     this.#judge = new Judge({ ...options, repeats: this.#repeats });
@@ -89,7 +90,7 @@ export class Broker {
   async close(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    this.#listener.close();
+    this.#socket.close();
     for (const connection of this.#open.values()) end(connection);
     await this.#accepting;
     await Promise.all(this.#served);
@@ -100,7 +101,7 @@ export class Broker {
     while (!this.#closing) {
       let connection: Deno.UnixConn;
       try {
-        connection = await this.#listener.accept();
+        connection = await this.#socket.listener.accept();
       } catch {
         // Closed, or out of descriptors: then the next accept tells again, after others ran.
         if (this.#closing) return;

@@ -4,11 +4,11 @@
  * @module
  */
 import { join } from "node:path";
+import { bindSocket } from "../../ipc/socket_file.ts";
 import type { DecisionsPart } from "../../parts.ts";
 import { Broker, type BrokerEvent, type BrokerOptions } from "../broker.ts";
 import { denoFiles } from "../deno_files.ts";
 import type { RepeatClock, Repeats } from "../repeats.ts";
-import { bindBrokerSocket } from "../socket.ts";
 
 /** Timers of the machine, in the broker's form. */
 export const SYSTEM_CLOCK: RepeatClock = {
@@ -39,9 +39,10 @@ export async function stage(
   const directory = join(root, "work");
   await Deno.mkdir(directory);
   const socket = join(root, "run", "broker.sock");
+  await Deno.mkdir(join(root, "run"), { mode: 0o700 });
   const events: BrokerEvent[] = [];
   const repeats: Repeats[] = [];
-  const broker = new Broker(await bindBrokerSocket(socket, Deno.uid() ?? undefined), {
+  const broker = new Broker(await bindSocket(socket, Deno.uid() ?? 0), {
     agent: { org_id: "o1", team_id: "t1", agent_id: "a1", credential_token: "", trace_id: "t" },
     decisions,
     recordRepeats: (counted) => Promise.resolve(void repeats.push(counted)),

@@ -94,6 +94,25 @@ function omitBytes(_key: string, value: unknown): unknown {
   return ArrayBuffer.isView(value) || typeof value === "bigint" ? undefined : value;
 }
 
+/**
+ * What may be thrown in place of a tool's own error: models read the messages of errors as well.
+ *
+ * @returns The error itself, or another whose message holds labels in place of what was cut out.
+ * @throws what {@linkcode Guard.afterTool} throws.
+ */
+export async function shownFailure(
+  guard: Guard,
+  call: Omit<ToolOutcome, "result">,
+  error: unknown,
+): Promise<unknown> {
+  // Nobody waits for the answer any more, so nobody reads the message.
+  if (call.signal?.aborted === true) return error;
+  const message = messageOf(error);
+  if (message === "") return error;
+  const shown = await guard.afterTool({ ...call, result: message });
+  return shown === message ? error : new Error(String(shown));
+}
+
 /** A message for the model in place of a result. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -16,6 +16,7 @@
 import {
   estimatedTokens,
   type Guard,
+  shownFailure,
   UnguardableToolError,
   type UnguardedTools,
   withOverrides,
@@ -70,9 +71,15 @@ export function guardTool<Tool extends LangChainTool>(guard: Guard, tool: Tool):
     const allowed = await guard.beforeTool({ ...about, args, ...signal });
     const given = isToolCall(input) ? { ...input, args: allowed } : allowed;
     const show = (result: unknown) => guard.afterTool({ ...about, result, ...signal });
-    const once = withCheckedResult(tool, show);
-    const result = await (Reflect.get(once.tool, method) as Invoke)
-      .call(once.tool, given, config, ...more);
+    const fail = (error: unknown) => shownFailure(guard, { ...about, ...signal }, error);
+    const once = withCheckedResult(tool, show, fail);
+    let result: unknown;
+    try {
+      result = await (Reflect.get(once.tool, method) as Invoke)
+        .call(once.tool, given, config, ...more);
+    } catch (error) {
+      throw once.checked() ? error : await fail(error);
+    }
     // A tool that does not go through `_call` has shown its result to nobody yet.
     return once.checked() ? result : await checkedResult(result, show);
   };
@@ -85,20 +92,28 @@ export function guardTool<Tool extends LangChainTool>(guard: Guard, tool: Tool):
 }
 
 type Show = (result: unknown) => Promise<unknown>;
+/** What may be thrown in place of an error. */
+type Fail = (error: unknown) => Promise<unknown>;
 
 /** The tool for one call: its answer is shown to the policy before the framework makes a message. */
 function withCheckedResult<Tool extends object>(
   tool: Tool,
   show: Show,
+  fail: Fail,
 ): { readonly tool: Tool; readonly checked: () => boolean } {
   const inner: unknown = Reflect.get(tool, "_call");
   if (typeof inner !== "function") return { tool, checked: () => false };
   let checked = false;
   const once: Tool = Object.create(tool);
   override(once, "_call", async (...input: unknown[]) => {
-    const raw: unknown = await Reflect.apply(inner, tool, input);
     checked = true;
-    if (isAsyncGenerator(raw)) return checkedGenerator(raw, show);
+    let raw: unknown;
+    try {
+      raw = await Reflect.apply(inner, tool, input);
+    } catch (error) {
+      throw await fail(error);
+    }
+    if (isAsyncGenerator(raw)) return checkedGenerator(raw, show, fail);
     const format: unknown = Reflect.get(tool, "responseFormat");
     if (format === "content_and_artifact" && Array.isArray(raw) && raw.length === 2) {
       // The artifact goes to the application, never to the model.
@@ -112,10 +127,18 @@ function withCheckedResult<Tool extends object>(
 async function* checkedGenerator(
   raw: AsyncGenerator<unknown>,
   show: Show,
+  fail: Fail,
 ): AsyncGenerator<unknown> {
+  const next = async (): Promise<IteratorResult<unknown>> => {
+    try {
+      return await raw.next();
+    } catch (error) {
+      throw await fail(error);
+    }
+  };
   try {
     for (;;) {
-      const { done, value } = await raw.next();
+      const { done, value } = await next();
       if (done === true) return await checkedResult(value, show);
       yield await checkedResult(value, show);
     }

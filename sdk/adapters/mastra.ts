@@ -13,6 +13,7 @@
 import {
   type Guard,
   messageOf,
+  shownFailure,
   UnguardableToolError,
   type UnguardedTools,
   withOverrides,
@@ -63,7 +64,12 @@ function guardedTool<Tool extends MastraTool>(guard: Guard, name: string, tool: 
   const execute = async (input: unknown, context?: ExecuteContext, ...more: unknown[]) => {
     const about = { tool: name, source: SOURCE, ...signalOf(context) };
     const args = await guard.beforeTool({ ...about, args: input });
-    const result: unknown = await Reflect.apply(original, tool, [args, context, ...more]);
+    let result: unknown;
+    try {
+      result = await Reflect.apply(original, tool, [args, context, ...more]);
+    } catch (error) {
+      throw await shownFailure(guard, about, error);
+    }
     // A tool that suspended has answered nothing yet.
     return result === undefined ? result : await guard.afterTool({ ...about, result });
   };
@@ -120,8 +126,14 @@ export function guardHooks(guard: Guard, { tools = {} }: GuardHooksOptions = {})
       }
     },
     async afterToolCall({ toolName, output, error, context }) {
-      if (error !== undefined || output === undefined || asksItself(toolName)) return;
+      if (asksItself(toolName)) return;
       const about = { tool: toolName, source: SOURCE, ...signalOf(context) };
+      if (error !== undefined) {
+        const shown = await shownFailure(guard, about, error);
+        if (shown !== error) throw shown;
+        return;
+      }
+      if (output === undefined) return;
       const shown = await guard.afterTool({ ...about, result: output });
       if (shown === output) return;
       throw new Error(cannotCut("result", toolName, "wrap the tool with `guardTools`"));

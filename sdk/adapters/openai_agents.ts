@@ -20,6 +20,7 @@ import {
   estimatedTokens,
   type Guard,
   messageOf,
+  shownFailure,
   UnguardableToolError,
   type UnguardedTools,
   withOverrides,
@@ -117,7 +118,13 @@ function guardedInvoke(
       return refused(error);
     }
     const given = allowed === args ? input : textOf(allowed);
-    const result = await invoke(context, given, details);
+    let result: unknown;
+    try {
+      result = await invoke(context, given, details);
+    } catch (error) {
+      // A tool without an error function: the run ends with its error, as it would have.
+      throw await shownFailure(guard, about, error);
+    }
     try {
       return await guard.afterTool({ ...about, result });
     } catch (error) {
@@ -139,12 +146,25 @@ function guardedMethods<T extends object>(
     // What is thrown here the framework makes a failed answer of, and the model reads it.
     const run = async (operation: unknown, ...more: unknown[]): Promise<unknown> => {
       const given = await guard.beforeTool({ tool, source: SOURCE, args: operation });
-      const result: unknown = await Reflect.apply(method, original, [given, ...more]);
+      const run = () => Reflect.apply(method, original, [given, ...more]);
+      const result = await resultOf(guard, { tool, source: SOURCE }, run);
       return await guard.afterTool({ tool, source: SOURCE, result });
     };
     return [[name, run] as const];
   });
   return overridden(original, Object.fromEntries(guarded));
+}
+
+async function resultOf(
+  guard: Guard,
+  about: { readonly tool: string; readonly source: string },
+  run: () => unknown,
+): Promise<unknown> {
+  try {
+    return await run();
+  } catch (error) {
+    throw await shownFailure(guard, about, error);
+  }
 }
 
 /** An object with some methods replaced; the others go on working on the original's private state. */
@@ -186,7 +206,8 @@ export function guardMcpServer<Server extends OpenAiMcpServer>(
         const asked = args ?? {};
         const allowed = await guard.beforeTool({ tool, source: "mcp", args: asked });
         const given = allowed === asked ? args : allowed;
-        const result: unknown = await Reflect.apply(method, server, [tool, given, ...more]);
+        const run = () => Reflect.apply(method, server, [tool, given, ...more]);
+        const result = await resultOf(guard, { tool, source: "mcp" }, run);
         return await guard.afterTool({ tool, source: "mcp", result });
       } catch (error) {
         if (on_refusal === "throw") throw error;

@@ -17,6 +17,7 @@ import {
   estimatedTokens,
   type Guard,
   messageOf,
+  shownFailure,
   UnguardableToolError,
   type UnguardedTools,
   withOverrides,
@@ -108,12 +109,17 @@ async function run(
 ): Promise<unknown> {
   const about = { tool, source: SOURCE, ...signalOf(options) };
   const args = await guard.beforeTool({ ...about, args: input });
-  let result = await execute(args, options);
-  if (isAsyncIterable(result)) {
-    // Too late to stream: the framework has been given a promise. It would take the last value too.
-    const values = result;
-    result = undefined;
-    for await (const value of values) result = value;
+  let result: unknown;
+  try {
+    result = await execute(args, options);
+    if (isAsyncIterable(result)) {
+      // Too late to stream: the framework has a promise. It would take the last value too.
+      const values = result;
+      result = undefined;
+      for await (const value of values) result = value;
+    }
+  } catch (error) {
+    throw await shownFailure(guard, about, error);
   }
   return await guard.afterTool({ ...about, result });
 }
@@ -127,12 +133,32 @@ async function* stream(
 ): AsyncGenerator<unknown> {
   const about = { tool, source: SOURCE, ...signalOf(options) };
   const args = await guard.beforeTool({ ...about, args: input });
-  const result = await execute(args, options);
-  if (!isAsyncIterable(result)) {
-    yield await guard.afterTool({ ...about, result });
-    return;
+  const values = valuesOf(execute, args, options);
+  const shown = (error: unknown) => shownFailure(guard, about, error);
+  for await (const value of failingAs(values, shown)) {
+    yield await guard.afterTool({ ...about, result: value });
   }
-  for await (const value of result) yield await guard.afterTool({ ...about, result: value });
+}
+
+async function* valuesOf(
+  execute: Execute,
+  args: unknown,
+  options: ExecuteOptions | undefined,
+): AsyncGenerator<unknown> {
+  const result = await execute(args, options);
+  if (isAsyncIterable(result)) yield* result;
+  else yield result;
+}
+
+async function* failingAs(
+  values: AsyncIterable<unknown>,
+  shown: (error: unknown) => Promise<unknown>,
+): AsyncGenerator<unknown> {
+  try {
+    yield* values;
+  } catch (error) {
+    throw await shown(error);
+  }
 }
 
 /** Options of {@linkcode guardModel}. */

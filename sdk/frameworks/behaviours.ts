@@ -66,6 +66,18 @@ export function testBehaviours(framework: Framework): void {
     assert.ok(!read.includes(LEAKED_KEY), read);
   });
 
+  test(
+    "a leaked key in a tool's failure is a label before the model reads it",
+    async (guard, tools) => {
+      const [read = ""] = await run(guard, tools, [
+        { tool: "connect", args: { host: "db.internal" } },
+      ]);
+      assert.equal(tools.ran.length, 1);
+      assert.ok(read.includes(`db.internal refused ${LABEL}`), read);
+      assert.ok(!read.includes(LEAKED_KEY), read);
+    },
+  );
+
   test("a held call waits and goes on after the grant", async (guard, tools) => {
     const running = run(guard, tools, [{ tool: "deploy", args: { environment: "production" } }]);
     const decided = guard.decide(true);

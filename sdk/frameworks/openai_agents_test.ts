@@ -100,6 +100,8 @@ function toolsOf(toolbox: Toolbox) {
       description,
       parameters: schema,
       execute: (args) => Promise.resolve(run(args as Record<string, unknown>)),
+      // The framework's own tells the model nothing of what went wrong.
+      errorFunction: (_context, error) => String(error),
     })
   );
 }

@@ -18,6 +18,11 @@ export interface Framework {
    * @returns What the model read as the answer to each call, as text, in the order of the calls.
    */
   readonly run: (guard: Guard, toolbox: Toolbox, calls: readonly Call[]) => Promise<string[]>;
+  /**
+   * What becomes of a tool's failure that holds a secret: the model reads it with a label, or the run
+   * ends because the framework lets nobody replace it.
+   */
+  readonly failure?: "redacted" | "ends";
   /** What a framework must be allowed to leave open in its own process: none unless it says so. */
   readonly sanitize?: { readonly sanitizeOps: boolean; readonly sanitizeResources: boolean };
 }
@@ -67,14 +72,15 @@ export function testBehaviours(framework: Framework): void {
   });
 
   test(
-    "a leaked key in a tool's failure is a label before the model reads it",
+    "a leaked key in a tool's failure does not reach the model",
     async (guard, tools) => {
       const [read = ""] = await run(guard, tools, [
         { tool: "connect", args: { host: "db.internal" } },
       ]);
       assert.equal(tools.ran.length, 1);
-      assert.ok(read.includes(`db.internal refused ${LABEL}`), read);
       assert.ok(!read.includes(LEAKED_KEY), read);
+      if (framework.failure === "ends") assert.equal(read, "", "the model was called again");
+      else assert.ok(read.includes(`db.internal refused ${LABEL}`), read);
     },
   );
 

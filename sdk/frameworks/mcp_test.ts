@@ -28,7 +28,7 @@ import { guardClient, guardServer } from "../adapters/mcp.ts";
 import { testBehaviours } from "./behaviours.ts";
 import { serverOf } from "./mcp_server.ts";
 import { LABEL, LEAKED_KEY, RULE, ScriptedGuard } from "./scripted_guard.ts";
-import type { Call, Toolbox } from "./toolbox.ts";
+import type { Call } from "./toolbox.ts";
 
 const CLIENT = { name: "agent", version: "1.0.0" };
 

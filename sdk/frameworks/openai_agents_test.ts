@@ -59,7 +59,8 @@ class ScriptedModel implements Model {
 
   #turn(request: ModelRequest): OutputItem[] {
     const turn = this.turns[this.requests.length];
-    this.requests.push(structuredClone({ ...request, signal: undefined }));
+    const { signal: _signal, ...rest } = request;
+    this.requests.push(structuredClone(rest));
     return [
       ...turn ?? [{
         type: "message",

@@ -1,0 +1,77 @@
+/**
+ * Events that nobody reported: the runtime's own word on a forged identity, on a call that was
+ * refused, and on an act that nobody announced.
+ *
+ * @module
+ */
+import { create } from "@bufbuild/protobuf";
+import { audit, common, type policy } from "../../proto/mod.ts";
+import type { SdkVerdict } from "./identity.ts";
+
+/** Rule name of a tamper event. */
+export const TAMPER_RULE = "runtime.sdk_identity";
+
+/** Says that a client is not who it says, or claimed a trust that it has not. */
+export function tamperEvent(
+  event_id: string,
+  about: audit.AuditEvent,
+  verdict: SdkVerdict | undefined,
+  forged_trust_markers: number,
+): audit.AuditEvent {
+  const reasons = [
+    ...(verdict === undefined ? [] : [`its SDK identity is \`${verdict}\``]),
+    ...(forged_trust_markers === 0
+      ? []
+      : [`it carried \`${forged_trust_markers}\` forged trust markers`]),
+  ];
+  return create(audit.AuditEventSchema, {
+    eventId: event_id,
+    actionType: about.actionType,
+    traceId: about.traceId,
+    spanId: about.spanId,
+    sessionId: about.sessionId,
+    detail: {
+      case: "violation",
+      value: {
+        policyRule: TAMPER_RULE,
+        blockedAction: "",
+        reason: `event \`${about.eventId}\` is suspect: ${reasons.join(", and ")}`,
+      },
+    },
+  });
+}
+
+/**
+ * The event that goes with a call the gateway refused (contract `interception` §1.4 b): the
+ * decisions room reports it.
+ *
+ * @param latency_ms How long the decision took; fractions are cut off.
+ */
+export function denialEvent(
+  event_id: string,
+  request: policy.CheckActionRequest,
+  response: policy.CheckActionResponse,
+  latency_ms: number,
+): audit.AuditEvent {
+  return create(audit.AuditEventSchema, {
+    eventId: event_id,
+    actionType: request.actionType,
+    decision: common.Decision.DENY,
+    traceId: request.traceId,
+    spanId: request.spanId,
+    detail: {
+      case: "violation",
+      value: {
+        policyRule: response.policyRule,
+        blockedAction: actionName(request.actionType),
+        reason: response.reason,
+        latencyMs: BigInt(Math.max(0, Math.trunc(latency_ms))),
+      },
+    },
+  });
+}
+
+/** Name of an action type as the schema writes it; numbers it lacks are the unspecified one. */
+export function actionName(action: common.ActionType): string {
+  return common.ActionTypeSchema.value[action]?.name ?? "ACTION_UNSPECIFIED";
+}

@@ -33,6 +33,7 @@ import { OPERATION_LIMITS } from "../gateway/operations/limits.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
 import { RUNTIME_ROOM_LIMITS } from "../gateway/runtimes/limits.ts";
 import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
+import { PIPELINE_LIMITS } from "../runtime/pipeline/limits.ts";
 import { FORWARD_LIMITS, SPOOL_LIMITS } from "../runtime/spool/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
@@ -83,6 +84,7 @@ const TABLES: readonly Table[] = [
   { title: "Secrets", source: "core/secrets/limits.ts", values: SECRET_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Permission broker", source: "runtime/broker/limits.ts", values: BROKER_LIMITS },
+  { title: "Event pipeline", source: "runtime/pipeline/limits.ts", values: PIPELINE_LIMITS },
   { title: "Spool", source: "runtime/spool/limits.ts", values: SPOOL_LIMITS },
   { title: "Delivery from the spool", source: "runtime/spool/limits.ts", values: FORWARD_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },

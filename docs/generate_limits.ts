@@ -35,6 +35,9 @@ import { RUNTIME_ROOM_LIMITS } from "../gateway/runtimes/limits.ts";
 import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
 import { PIPELINE_LIMITS } from "../runtime/pipeline/limits.ts";
 import { FORWARD_LIMITS, SPOOL_LIMITS } from "../runtime/spool/limits.ts";
+import { WEB_LIMITS } from "../gateway/config.ts";
+import { SDK_LIMITS } from "../sdk/limits.ts";
+import { TRANSPORT_LIMITS } from "../sdk/transports/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname;
@@ -69,6 +72,9 @@ const TABLES: readonly Table[] = [
   { title: "gRPC transport (server defaults)", source: "grpc/bounds.ts", values: SERVER_BOUNDS },
   { title: "Runtime socket protocol", source: "proto/ipc/limits.ts", values: IPC_LIMITS },
   { title: "Runtime socket", source: "runtime/ipc/limits.ts", values: IPC_ROOM_LIMITS },
+  { title: "Web listener", source: "gateway/config.ts", values: WEB_LIMITS },
+  { title: "SDK", source: "sdk/limits.ts", values: SDK_LIMITS },
+  { title: "SDK transports", source: "sdk/transports/limits.ts", values: TRANSPORT_LIMITS },
   { title: "Ledger", source: "core/ledger/limits.ts", values: LEDGER_LIMITS },
   { title: "Ledger room", source: "gateway/ledger/limits.ts", values: LEDGER_ROOM_LIMITS },
   { title: "Registry", source: "gateway/registry/limits.ts", values: REGISTRY_LIMITS },

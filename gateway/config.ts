@@ -10,6 +10,16 @@ export type ListenerConfig =
   | { readonly transport: "tcp" | "tls"; readonly hostname: string; readonly port: number }
   | { readonly transport: "unix"; readonly path: string };
 
+/** Where browsers and other callers without HTTP/2 trailers are served: gRPC-Web and Connect. */
+export interface WebConfig {
+  readonly hostname: string;
+  readonly port: number;
+  /** Served with the certificate of `--tls-cert`. */
+  readonly tls: boolean;
+  /** Pages that may call, by exact origin; empty: callers that are no pages. */
+  readonly origins: readonly string[];
+}
+
 /** PEM files of the server's certificate; `client_ca` turns on mutual TLS. */
 export interface TlsFiles {
   readonly cert: string;
@@ -52,6 +62,8 @@ export interface NotifyConfig {
 export interface GatewayConfig {
   readonly policy: PolicySource;
   readonly listeners: readonly ListenerConfig[];
+  /** Absent: no web listener. */
+  readonly web?: WebConfig;
   readonly tls?: TlsFiles;
   readonly state_dir: string;
   readonly audit_dir: string;
@@ -128,8 +140,11 @@ usage: deno task gateway [flags]
   --policy-signers FILE      keys whose policy bundles may be imported, one verifier key a line
   --listen HOST:PORT         gRPC over TCP (default ${DEFAULT_LISTEN}; not opened when only --socket is given)
   --socket PATH              gRPC over a Unix socket (mode 0600)
+  --web-listen HOST:PORT     gRPC-Web and Connect over HTTP, for browsers and edge (default: not opened)
+  --web-origin ORIGINS       pages that may call there, by exact origin, e.g. https://app.example, several
+                             separated by commas (default: no page may)
   --tls-cert FILE --tls-key FILE
-                             serve --listen with TLS
+                             serve --listen and --web-listen with TLS
   --tls-client-ca FILE       require client certificates signed by this authority (mutual TLS)
   --pricing FILE             prices of models, JSON, over the built-in table (default: built-in alone)
   --state-dir DIR            registry, keys, operator token (default ${DEFAULT_STATE_DIR})
@@ -155,7 +170,7 @@ usage: deno task gateway [flags]
   --orphan-mode suspend|promote|cascade
                              descendants of an agent whose registration ends (default suspend)
   --stale-agents deny|allow  actions of an agent that sent heartbeats and then none for 90 s (default deny)
-  --allow-remote-plaintext   permit --listen on a non-loopback address without TLS
+  --allow-remote-plaintext   permit --listen and --web-listen on a non-loopback address without TLS
   --facts-retention Nd       how long decision facts are kept for \`aasm policy replay\`, encrypted,
                              1d to 400d (default ${FACTS_RETENTION_DEFAULT})
   --facts-key-file FILE      their key: 64 hexadecimal digits, mode 0600 (default STATE_DIR/facts.key, made)
@@ -176,6 +191,8 @@ const VALUE_FLAGS = new Set([
   "policy",
   "policy-signers",
   "listen",
+  "web-listen",
+  "web-origin",
   "socket",
   "tls-cert",
   "tls-key",
@@ -285,6 +302,7 @@ function configFrom(flags: ReadonlyMap<string, string>): GatewayConfig {
   return {
     policy: policyFrom(flags),
     listeners,
+    ...webFrom(flags, tls),
     ...(tls === undefined ? {} : { tls }),
     state_dir,
     audit_dir: flags.get("audit-dir") ?? `${state_dir}/audit`,
@@ -504,6 +522,51 @@ function listenersFrom(flags: ReadonlyMap<string, string>, tls: boolean): Listen
   }
   if (socket !== undefined) listeners.push({ transport: "unix", path: socket });
   return listeners;
+}
+
+/** Bounds of the web listener beyond those of the transport. */
+export const WEB_LIMITS = {
+  /** Origins whose pages may call one gateway. More: refused at start. */
+  web_origins: 64,
+} as const;
+
+function webFrom(
+  flags: ReadonlyMap<string, string>,
+  tls: TlsFiles | undefined,
+): { readonly web?: WebConfig } {
+  const listen = flags.get("web-listen");
+  const origins = flags.get("web-origin")?.split(",") ?? [];
+  if (listen === undefined) {
+    if (origins.length === 0) return {};
+    throw new UsageError("`--web-origin` belongs to `--web-listen`: give both");
+  }
+  const address = parseHostPort(listen);
+  if (tls?.client_ca !== undefined) {
+    throw new UsageError(
+      "`--web-listen` cannot ask for client certificates: leave it or `--tls-client-ca` out",
+    );
+  }
+  if (tls === undefined && !isLoopback(address.hostname) && !flags.has("allow-remote-plaintext")) {
+    throw new UsageError(
+      `refusing to serve plaintext on \`${listen}\`: it is not a loopback address; ` +
+        "give `--tls-cert` and `--tls-key`, or say `--allow-remote-plaintext`",
+    );
+  }
+  const { web_origins } = WEB_LIMITS;
+  if (origins.length > web_origins) {
+    throw new UsageError(`\`--web-origin\` names ${origins.length}: at most ${web_origins}`);
+  }
+  for (const origin of origins) checkOrigin(origin);
+  return { web: { ...address, tls: tls !== undefined, origins } };
+}
+
+function checkOrigin(text: string): void {
+  const exact = URL.canParse(text) && /^https?:/.test(text) && new URL(text).origin === text;
+  if (exact) return;
+  throw new UsageError(
+    `flag \`--web-origin\` cannot be \`${text}\`: expected scheme, host and port only, ` +
+      "like `https://app.example`; there is no wildcard",
+  );
 }
 
 /**

@@ -39,6 +39,26 @@ Deno.test("plaintext on an address others can reach is refused unless TLS or an 
   assert.equal(configOf("--listen", "0.0.0.0:1", "--allow-remote-plaintext").listeners.length, 1);
 });
 
+Deno.test("the web listener is off by default, and lets exactly the named origins call", () => {
+  assert.equal(configOf().web, undefined);
+  const flags = ["--web-listen", "127.0.0.1:7391"];
+  assert.deepEqual(configOf(...flags).web, {
+    ...{ hostname: "127.0.0.1", port: 7391, tls: false, origins: [] },
+  });
+  const origins = ["https://app.example", "http://127.0.0.1:8080"];
+  assert.deepEqual(configOf(...flags, "--web-origin", origins.join(",")).web?.origins, origins);
+  for (const wrong of ["*", "https://app.example/", "app.example", "null", "https://a,*", ""]) {
+    assert.match(refusalOf(...flags, `--web-origin=${wrong}`), /--web-origin/, wrong);
+  }
+  const many = Array.from({ length: 65 }, (_, i) => `https://a${i}.example`).join(",");
+  assert.match(refusalOf(...flags, "--web-origin", many), /at most 64/);
+  assert.match(refusalOf("--web-origin", "https://app.example"), /belongs to `--web-listen`/);
+  assert.match(refusalOf("--web-listen", "0.0.0.0:1"), /refusing to serve plaintext/);
+  const tls = ["--tls-cert", "c", "--tls-key", "k"];
+  assert.equal(configOf("--web-listen", "0.0.0.0:1", ...tls).web?.tls, true);
+  assert.match(refusalOf(...flags, ...tls, "--tls-client-ca", "a"), /client certificates/);
+});
+
 Deno.test("loopback is recognised by address, not by a name that merely starts like one", () => {
   for (const host of ["127.0.0.1", "127.9.9.9", "::1", "localhost"]) assert.ok(isLoopback(host));
   for (const host of ["127.0.0.1.evil.example", "0.0.0.0", "::", "10.0.0.1"]) {

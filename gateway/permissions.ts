@@ -100,6 +100,7 @@ export function gatewayPermissions(config: GatewayConfig, cwd: string): string[]
       net.add(netGrant(listener));
     }
   }
+  if (config.web !== undefined) net.add(netGrant(config.web));
   const { secrets_key } = config;
   if (secrets_key.kind === "file") read.add(resolve(cwd, secrets_key.path));
   return [

@@ -38,6 +38,13 @@ Deno.test("a socket needs its own path for net, read and write, and TLS adds its
   assert.doesNotMatch(permissions[2] ?? "", /pem/);
 });
 
+Deno.test("a web listener adds its address and nothing else", () => {
+  const plain = permissionsFor("--policy", "p.yaml");
+  const web = permissionsFor("--policy", "p.yaml", "--web-listen", "[::1]:7391");
+  assert.equal(web[0], "--allow-net=127.0.0.1:50051,[::1]:7391");
+  assert.deepEqual(web.slice(1), plain.slice(1));
+});
+
 Deno.test("transport workers add the reading of their own source, and no address or path", () => {
   const plain = permissionsFor("--policy", "p.yaml", "--listen", "[::1]:7");
   const workers = permissionsFor(

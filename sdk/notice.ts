@@ -44,6 +44,10 @@ export type Notice =
     readonly blocked_action: string;
     readonly reason: string;
   }
+  /** The gateway asks the agent to stop for now: it is suspended, and its acts are denied. */
+  | { readonly type: "should_suspend" }
+  /** Reported events that will never be taken; they are dropped, and this says so. */
+  | { readonly type: "events_refused"; readonly events: number; readonly why: string }
   /** The way to the runtime was lost, or is back. */
   | { readonly type: "disconnected"; readonly why: string; readonly retry_in_ms: number }
   | { readonly type: "connected" };

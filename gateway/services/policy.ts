@@ -12,6 +12,7 @@ import {
   type PolicyService,
 } from "../../proto/gen/assembly/policy/v1/policy_pb.ts";
 import { ExplanationSchema } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
+import { Decision } from "../../proto/gen/assembly/common/v1/common_pb.ts";
 import type { Explanation } from "../../core/verdict.ts";
 import { explanationToWire } from "../../proto/mapping.ts";
 import { StoreError } from "../../storage/sqlite/failure.ts";
@@ -92,12 +93,18 @@ async function checkAction(
   if (result.reservation_id !== undefined) {
     context.trailers.set("aasm-reservation", result.reservation_id);
   }
-  if (context.metadata.get("aasm-explain") === "1") {
+  const explain = context.metadata.get("aasm-explain");
+  if (explain === "1" || (explain === "refused" && isRefusal(response))) {
     const explanation = allowance.spend(result.explain);
     if (explanation === undefined) context.trailers.set("aasm-explain", "throttled");
     else context.trailers.setBinary("aasm-explanation-bin", explanationBytes(explanation));
   }
   return response;
+}
+
+/** `aasm-explain: refused` costs an allowed call nothing. */
+function isRefusal({ decision }: CheckActionResponse): boolean {
+  return decision === Decision.DENY;
 }
 
 /**

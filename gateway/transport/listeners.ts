@@ -3,8 +3,14 @@
  *
  * @module
  */
-import { type Bounds, type GrpcServer, type ListenOptions, SERVER_BOUNDS } from "../../grpc/mod.ts";
-import type { GatewayConfig, ListenerConfig, TlsFiles } from "../config.ts";
+import {
+  type Bounds,
+  type GrpcServer,
+  type ListenOptions,
+  SERVER_BOUNDS,
+  serveWeb,
+} from "../../grpc/mod.ts";
+import type { GatewayConfig, ListenerConfig, TlsFiles, WebConfig } from "../config.ts";
 import { netGrant } from "../permissions.ts";
 import { spawnTransportWorker, TransportWorkers } from "./workers.ts";
 
@@ -47,11 +53,51 @@ export async function listenAll(
         throw notBound(listener, error);
       }
     }
+    if (config.web !== undefined) {
+      addresses.push(await listenWeb(server, config.web, config.tls));
+    }
     return { addresses, workers };
   } catch (error) {
     workers?.stop();
     await server.shutdown({ grace_ms: 0 });
     throw error;
+  }
+}
+
+/** Request metadata that a page may send: credentials, and what a call says of itself. */
+const PAGE_HEADERS = [
+  "authorization",
+  "x-aa-credential-token",
+  "x-aa-enrolment",
+  "aasm-approval",
+  "aasm-resume",
+  "aasm-explain",
+  "aasm-settle",
+  "aasm-max-output-tokens",
+  "aasm-max-wall-ms",
+] as const;
+
+/** The same services under the same authentication; the deciding thread serves it. */
+async function listenWeb(
+  server: GrpcServer,
+  web: WebConfig,
+  tls: TlsFiles | undefined,
+): Promise<string> {
+  const { hostname, port, origins } = web;
+  try {
+    const certificate = web.tls && tls !== undefined
+      ? { cert: await Deno.readTextFile(tls.cert), key: await Deno.readTextFile(tls.key) }
+      : {};
+    const { address } = serveWeb(server, {
+      hostname,
+      port,
+      ...certificate,
+      allowed_origins: origins,
+      allowed_request_headers: PAGE_HEADERS,
+    });
+    return `${web.tls ? "https" : "http"}://${address}`;
+  } catch (error) {
+    throw notBound({ transport: "tcp", hostname, port }, error);
   }
 }
 

@@ -18,6 +18,8 @@ export class FakeTimers implements Timers {
     return () => this.#due = this.#due.filter((one) => one !== entry);
   };
 
+  readonly background = this.after;
+
   /** Runs what is due by then, in order. */
   advance(ms: number): void {
     this.#now_ms += ms;

@@ -37,7 +37,7 @@ import { SYSTEM_TIMERS, type Timers } from "../../timers.ts";
 import { backoff_ms } from "../backoff.ts";
 import { TRANSPORT_LIMITS } from "../limits.ts";
 import { SocketConnection } from "./connection.ts";
-import { EventSpool } from "./event_spool.ts";
+import { EventSpool } from "../event_spool.ts";
 
 /** How to reach a runtime. */
 export interface SocketClientOptions {

@@ -19,7 +19,7 @@ import {
   ScriptedRuntime,
 } from "../../testing/scripted_runtime.ts";
 import { TRANSPORT_LIMITS } from "../limits.ts";
-import { EventSpool } from "./event_spool.ts";
+import { EventSpool } from "../event_spool.ts";
 import { SocketClient, type SocketClientOptions } from "./socket_client.ts";
 
 const AGENT_ID = "agent-1";

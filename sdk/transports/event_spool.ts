@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { ClosedError, EventSpoolFullError } from "../../errors.ts";
-import type { Timers } from "../../timers.ts";
-import { TRANSPORT_LIMITS } from "../limits.ts";
+import { ClosedError, EventSpoolFullError } from "../errors.ts";
+import type { Timers } from "../timers.ts";
+import { TRANSPORT_LIMITS } from "./limits.ts";
 
 interface Waiter {
   readonly frame: Uint8Array;

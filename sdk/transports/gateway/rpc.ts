@@ -1,0 +1,90 @@
+/**
+ * A unary call to the gateway, whatever carries it.
+ *
+ * @module
+ */
+import type {
+  DescMessage,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+
+/** Status words of a failed call, as Connect writes them; gRPC's in lower case. */
+export type RpcCode =
+  | "canceled"
+  | "unknown"
+  | "invalid_argument"
+  | "deadline_exceeded"
+  | "not_found"
+  | "already_exists"
+  | "permission_denied"
+  | "resource_exhausted"
+  | "failed_precondition"
+  | "aborted"
+  | "out_of_range"
+  | "unimplemented"
+  | "internal"
+  | "unavailable"
+  | "data_loss"
+  | "unauthenticated";
+
+/** By gRPC's number; OK has none. */
+export const RPC_CODES: readonly RpcCode[] = [
+  "unknown",
+  "canceled",
+  "unknown",
+  "invalid_argument",
+  "deadline_exceeded",
+  "not_found",
+  "already_exists",
+  "permission_denied",
+  "resource_exhausted",
+  "failed_precondition",
+  "aborted",
+  "out_of_range",
+  "unimplemented",
+  "internal",
+  "unavailable",
+  "data_loss",
+  "unauthenticated",
+];
+
+/** A call that failed. */
+export class RpcError extends Error {
+  override readonly name = "RpcError";
+  readonly code: RpcCode;
+  constructor(code: RpcCode, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause });
+    this.code = code;
+  }
+}
+
+/** Terms of a call. */
+export interface RpcTerms {
+  /** Lower-case names. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly timeout_ms: number;
+  readonly signal: AbortSignal;
+}
+
+/** An answer with what follows it. */
+export interface RpcAnswer<O> {
+  readonly message: O;
+  /** A trailer by its lower-case name. */
+  readonly trailer: (name: string) => string | undefined;
+}
+
+/** A way to the gateway. */
+export interface GatewayRpc {
+  /** `grpc` or `http`. */
+  readonly transport: string;
+  /** @throws {RpcError} when the call fails; the signal's reason when it was aborted. */
+  unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    terms: RpcTerms,
+  ): Promise<RpcAnswer<MessageShape<O>>>;
+  /** Ends every call under way. */
+  close(): Promise<void>;
+}

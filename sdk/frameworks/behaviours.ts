@@ -5,7 +5,8 @@
  */
 import assert from "node:assert/strict";
 import type { Guard } from "../adapters/guard.ts";
-import { AWAY, LABEL, LEAKED_KEY, NEXT_STEP, RULE, ScriptedGuard } from "./scripted_guard.ts";
+import { GovernedScript } from "./governed_script.ts";
+import { AWAY, LABEL, LEAKED_KEY, NEXT_STEP, RULE } from "./scripted_guard.ts";
 import { type Call, Toolbox } from "./toolbox.ts";
 
 /** A framework under test. */
@@ -32,11 +33,11 @@ const NOTED = { stored: "round to cents", tags: ["price", "fix"], at: { line: 3 
 
 /** Registers the table for one framework. */
 export function testBehaviours(framework: Framework): void {
-  const test = (name: string, body: (guard: ScriptedGuard, tools: Toolbox) => Promise<void>) =>
+  const test = (name: string, body: (guard: GovernedScript, tools: Toolbox) => Promise<void>) =>
     Deno.test({
       name: `${framework.name}: ${name}`,
       ...framework.sanitize,
-      fn: () => body(new ScriptedGuard(), new Toolbox()),
+      fn: () => body(new GovernedScript(), new Toolbox()),
     });
   const { run } = framework;
 
@@ -88,7 +89,7 @@ export function testBehaviours(framework: Framework): void {
     const running = run(guard, tools, [{ tool: "deploy", args: { environment: "production" } }]);
     const decided = guard.decide(true);
     assert.deepEqual(tools.ran, [], "it ran before anybody decided");
-    assert.deepEqual((await decided).args, { environment: "production" });
+    assert.equal(await decided, "deploy");
     const [read = ""] = await running;
     assert.equal(tools.ran.length, 1);
     assert.ok(read.includes("deployed to production"), read);
@@ -101,7 +102,7 @@ export function testBehaviours(framework: Framework): void {
       await guard.decide(false);
       const [read = ""] = await running;
       assert.deepEqual(tools.ran, []);
-      assert.ok(read.includes("approval rejected by ops: choose staging instead"), read);
+      assert.ok(read.includes("rejected by ops: choose staging instead"), read);
     },
   );
 

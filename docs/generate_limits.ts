@@ -32,6 +32,7 @@ import { INVALIDATION_LIMITS } from "../gateway/invalidation/limits.ts";
 import { OPERATION_LIMITS } from "../gateway/operations/limits.ts";
 import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
 import { RUNTIME_ROOM_LIMITS } from "../gateway/runtimes/limits.ts";
+import { DECISION_LIMITS } from "../runtime/decisions/limits.ts";
 import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
 import { PIPELINE_LIMITS } from "../runtime/pipeline/limits.ts";
 import { FORWARD_LIMITS, SPOOL_LIMITS } from "../runtime/spool/limits.ts";
@@ -86,6 +87,11 @@ const TABLES: readonly Table[] = [
     source: "gateway/runtimes/limits.ts",
     values: RUNTIME_ROOM_LIMITS,
   },
+  {
+    title: "Decisions of a runtime",
+    source: "runtime/decisions/limits.ts",
+    values: DECISION_LIMITS,
+  },
   { title: "Topology", source: "gateway/topology/limits.ts", values: TOPOLOGY_LIMITS },
   { title: "Secrets", source: "core/secrets/limits.ts", values: SECRET_LIMITS },
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
@@ -116,6 +122,8 @@ const CONSTANTS = [
   "gateway/engine/evidence.ts",
   "core/audit/clean_text.ts",
   "proto/redact_rules.ts",
+  "runtime/decisions/gateway_client.ts",
+  "runtime/decisions/open.ts",
   "gateway/engine/engine.ts",
   "gateway/audit/reading.ts",
   "gateway/audit/commit.ts",

@@ -1,14 +1,17 @@
 /**
  * Starts one program of the suite under exactly the permissions that its flags need.
  *
- * Permissions: `--allow-run=<this deno binary>` to start the program, and for the gateway the named
- * `AA_*` variables that stand for flags. It opens no file and no socket. Usage: `launch/main.ts PROGRAM [flags]`.
+ * Permissions: `--allow-run=<this deno binary>` to start the program, and for gateway and runtime the
+ * named variables that stand for flags. It opens no file and no socket. Usage: `launch/main.ts PROGRAM [flags]`.
  *
  * @module
  */
 import { type GatewayConfig, parseArguments } from "../gateway/config.ts";
 import { gatewayPermissions } from "../gateway/permissions.ts";
 import { cliPermissions } from "../cli/permissions.ts";
+import { parseArguments as parseRuntimeArguments } from "../runtime/config.ts";
+import { withEnvironment } from "../runtime/environment.ts";
+import { runtimePermissions } from "../runtime/permissions.ts";
 
 /** A program start, ready to be spawned. */
 export interface Launch {
@@ -43,7 +46,7 @@ const WORKER_PERMISSIONS = "--unstable-worker-options";
 /**
  * Plans the start of a program.
  *
- * @param program `gateway` or `aasm`.
+ * @param program `gateway`, `runtime` or `aasm`.
  * @param argv The program's own flags.
  * @param cwd Absolute directory that relative paths start from.
  * @param variable Reads one environment variable.
@@ -58,6 +61,8 @@ export function planLaunch(
   switch (program) {
     case "gateway":
       return planGateway(argv, cwd, variable);
+    case "runtime":
+      return planRuntime(argv, cwd, variable);
     case "aasm":
       return {
         entry: new URL("../cli/main.ts", import.meta.url),
@@ -67,7 +72,7 @@ export function planLaunch(
         lifeline: false,
       };
     default:
-      throw new Error(`unknown program \`${program}\`: expected gateway or aasm`);
+      throw new Error(`unknown program \`${program}\`: expected gateway, runtime or aasm`);
   }
 }
 
@@ -90,6 +95,23 @@ function planGateway(
     runtime: config !== undefined && config.transport_workers > 0
       ? [YOUNG_GENERATION, WORKER_PERMISSIONS]
       : [YOUNG_GENERATION],
+    argv: config === undefined ? full : [...full, "--stop-on-stdin-end"],
+    lifeline: config !== undefined,
+  };
+}
+
+function planRuntime(
+  argv: readonly string[],
+  cwd: string,
+  variable: (name: string) => string | undefined,
+): Launch {
+  const full = withEnvironment(argv, variable);
+  const parsed = parseRuntimeArguments(full);
+  const config = parsed.action === "run" ? parsed.config : undefined;
+  return {
+    entry: new URL("../runtime/main.ts", import.meta.url),
+    permissions: config === undefined ? [] : runtimePermissions(config, cwd, Deno.build),
+    runtime: [YOUNG_GENERATION],
     argv: config === undefined ? full : [...full, "--stop-on-stdin-end"],
     lifeline: config !== undefined,
   };

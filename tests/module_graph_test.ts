@@ -8,6 +8,7 @@ const ROOT = new URL("..", import.meta.url).pathname;
 /** Entry points of everything that ships. */
 const ENTRIES = [
   "gateway/main.ts",
+  "runtime/main.ts",
   "cli/main.ts",
   "launch/main.ts",
   "grpc/mod.ts",
@@ -53,7 +54,8 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** The launcher reads the programs' pure configuration, and only that. */
-const LAUNCH_READS = /\/(launch\/|gateway\/(config|permissions)\.ts|cli\/|core\/)/;
+const LAUNCH_READS =
+  /\/(launch\/|gateway\/(config|permissions)\.ts|runtime\/(config|environment|permissions)\.ts|cli\/|core\/)/;
 
 Deno.test("no shipped module graph contains node:http2, grpc-js or connect-node", async () => {
   for (const entry of ENTRIES) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { libcPaths, openLibc } from "../libc/libc.ts";
+import { openLibc } from "../libc/libc.ts";
+import { libcPaths } from "../libc/paths.ts";
 import { allowed, allowing, queryFrame, RawClient, startSocket, until } from "./ipc_fixture.ts";
 import { PeerFinder, peerMaySpeak } from "./peer_credentials.ts";
 

@@ -7,7 +7,8 @@
  * @module
  */
 // deno-lint-ignore-file no-console
-import { libcPaths, openLibc } from "../libc/libc.ts";
+import { openLibc } from "../libc/libc.ts";
+import { libcPaths } from "../libc/paths.ts";
 import { dropPrivileges } from "../libc/privileges.ts";
 import { PeerFinder, peerMaySpeak } from "./peer_credentials.ts";
 import { bindSocket } from "./socket_file.ts";

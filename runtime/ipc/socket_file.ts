@@ -148,19 +148,31 @@ async function answers(path: string): Promise<boolean> {
   }
 }
 
+/** Directories in which everyone may make files. */
+const SHARED_DIRECTORIES = ["/tmp", "/var/tmp", "/dev/shm"];
+
 /**
  * What an operator should know of the socket's directory (trap R16): in one that others may write
  * to, they can take the path before the runtime does, though not connect to it.
  *
- * @returns `undefined` for a directory that is ours alone.
+ * @param path Absolute.
+ * @returns `undefined` for a directory that is ours alone, and for one whose mode may not be read.
  */
 export function directoryAdvice(path: string, own_uid: number): string | undefined {
   const directory = dirname(path);
-  const { mode, uid } = Deno.statSync(directory);
-  const others_write = mode !== null && (mode & 0o022) !== 0;
-  if (!others_write && uid === own_uid && mode !== null && (mode & 0o077) === 0) return undefined;
-  return others_write
-    ? `other users may write to \`${directory}\` and could take the socket's path first: ` +
-      "use --socket in a directory of mode 0700"
-    : `other users may look into \`${directory}\`: --socket in a directory of mode 0700 keeps them out`;
+  const taken =
+    `other users may write to \`${directory}\` and could take the socket's path first: ` +
+    "use --socket in a directory of mode 0700";
+  if (SHARED_DIRECTORIES.includes(directory)) return taken;
+  let found: Deno.FileInfo;
+  try {
+    found = Deno.statSync(directory);
+  } catch {
+    // The runtime is granted the socket's path, not all that lies beside it.
+    return undefined;
+  }
+  const mode = found.mode ?? 0;
+  if ((mode & 0o022) !== 0) return taken;
+  if (found.uid === own_uid && (mode & 0o077) === 0) return undefined;
+  return `other users may look into \`${directory}\`: --socket in a directory of mode 0700 keeps them out`;
 }

@@ -115,5 +115,6 @@ Deno.test("trap R16: a directory that others may write to is advised against", a
     assert.match(directoryAdvice(`${directory}/a.sock`, OWN_UID) ?? "", /could take the socket's/);
     Deno.chmodSync(directory, 0o755);
     assert.match(directoryAdvice(`${directory}/a.sock`, OWN_UID) ?? "", /may look into/);
+    assert.match(directoryAdvice("/tmp/a.sock", OWN_UID) ?? "", /could take the socket's/);
   });
 });

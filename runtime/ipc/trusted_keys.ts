@@ -8,6 +8,7 @@ import { HandshakeKeys, publicIdKey } from "../../proto/ipc/mod.ts";
 import { ed25519KeyOf, parseDidKey } from "../../core/identity/did_key.ts";
 import { isPublicKey } from "../../core/identity/ed25519.ts";
 import type { Connection } from "../parts.ts";
+import { IPC_ROOM_LIMITS } from "./limits.ts";
 
 /** Which of the two kinds of keys the runtime takes. */
 export type HandshakeMode = "public_id" | "installed" | "either";
@@ -51,6 +52,39 @@ export function parseTrustedKeyFile(text: string): Uint8Array[] {
     const key = parseTrustedKey(word);
     if (!key.ok) throw new Error(`line ${index + 1} ${key.message}`);
     keys.push(key.public_key);
+  }
+  return keys;
+}
+
+/**
+ * All the keys that the runtime was told to trust.
+ *
+ * @throws {Error} naming the key or the line that is none, or a file that others may write
+ */
+export async function readTrustedKeys(config: {
+  readonly trusted_keys: readonly string[];
+  readonly trusted_keys_file?: string;
+}): Promise<Uint8Array[]> {
+  const keys = config.trusted_keys.map((text) => {
+    const key = parseTrustedKey(text);
+    if (!key.ok) throw new Error(`the trusted key \`${text.slice(0, 80)}\` ${key.message}`);
+    return key.public_key;
+  });
+  const path = config.trusted_keys_file;
+  if (path !== undefined) {
+    const { mode } = await Deno.stat(path);
+    if (mode !== null && (mode & 0o022) !== 0) {
+      throw new Error(`the trusted keys in \`${path}\` can be changed by others: \`chmod 600\` it`);
+    }
+    try {
+      keys.push(...parseTrustedKeyFile(await Deno.readTextFile(path)));
+    } catch (error) {
+      const text = error instanceof Error ? error.message : String(error);
+      throw new Error(`the trusted keys in \`${path}\` cannot be read: ${text}`, { cause: error });
+    }
+  }
+  if (keys.length > IPC_ROOM_LIMITS.trusted_keys_max) {
+    throw new Error(`more than ${IPC_ROOM_LIMITS.trusted_keys_max} trusted keys are named`);
   }
   return keys;
 }

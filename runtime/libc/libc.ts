@@ -8,21 +8,7 @@
  * @module
  */
 
-/** Where each libc lies, by architecture; glibc first, then musl. */
-const PATHS: Readonly<Record<typeof Deno.build.arch, readonly string[]>> = {
-  x86_64: [
-    "/lib/x86_64-linux-gnu/libc.so.6",
-    "/lib64/libc.so.6",
-    "/usr/lib/libc.so.6",
-    "/lib/ld-musl-x86_64.so.1",
-  ],
-  aarch64: [
-    "/lib/aarch64-linux-gnu/libc.so.6",
-    "/lib64/libc.so.6",
-    "/usr/lib/libc.so.6",
-    "/lib/ld-musl-aarch64.so.1",
-  ],
-};
+export { libcPaths } from "./paths.ts";
 
 const SYMBOLS = {
   getsockopt: { parameters: ["i32", "i32", "i32", "buffer", "buffer"], result: "i32" },
@@ -35,15 +21,6 @@ const SYMBOLS = {
 
 /** The opened library. */
 export type Libc = Deno.DynamicLibrary<typeof SYMBOLS>["symbols"];
-
-/**
- * Paths that the runtime may be granted and tries, in this order.
- *
- * @returns None off Linux: the calls differ there.
- */
-export function libcPaths(os: string, arch: typeof Deno.build.arch): readonly string[] {
-  return os === "linux" ? PATHS[arch] : [];
-}
 
 /** What came of opening the library. */
 export type LibcOpened =

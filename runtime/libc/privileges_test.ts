@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { libcPaths } from "./libc.ts";
+import { libcPaths } from "./paths.ts";
 import type { Libc } from "./libc.ts";
 import { dropPrivileges, privilegeRefusal } from "./privileges.ts";
 

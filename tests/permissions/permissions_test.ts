@@ -5,6 +5,7 @@
 import assert from "node:assert/strict";
 import { transportWorkerPermissions } from "../../gateway/permissions.ts";
 import { planLaunch } from "../../launch/main.ts";
+import { RUNTIME_VARIABLES } from "../../runtime/environment.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
@@ -202,6 +203,22 @@ Deno.test("a transport worker may listen, and read no state, no source, nothing"
   });
 });
 
+Deno.test("the running runtime can read, write, connect, spawn, load and look up nothing beyond its flags", async () => {
+  await inTemporaryDirectory(async (directory) => {
+    const probed = await probe(
+      "runtime",
+      [
+        ...["--agent-id", "a1", "--socket", "a1.sock", "--state-dir", "state"],
+        ...["--metrics-listen", "127.0.0.1:0", "--no-local-policy", "--allow-privileged"],
+      ],
+      directory,
+      /"message":"ready"|^error:.*$/m,
+    );
+    assertAllRefused(probed);
+    assert.match(probed.stderr, /"message":"ready"/, "it starts under these permissions");
+  });
+});
+
 Deno.test("aasm can read, write, connect, spawn and look up nothing beyond what its arguments name", async () => {
   await inTemporaryDirectory(async (directory) => {
     for (const argv of [["version"], ["policy", "schema"], ["status", "--timeout", "1"]]) {
@@ -212,10 +229,14 @@ Deno.test("aasm can read, write, connect, spawn and look up nothing beyond what 
 
 Deno.test("the launcher itself may start this one binary and nothing else", async () => {
   const tasks = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`)).tasks;
-  for (const name of ["gateway", "aasm"]) {
+  for (const name of ["gateway", "runtime", "aasm"]) {
     const grants: string[] = tasks[name].command.match(/--allow-\S+/g);
     for (const grant of grants) {
       assert.match(grant, /^--allow-(run=\$\(deno|env=AA_)/, `task ${name}: ${grant}`);
     }
   }
+  assert.ok(
+    tasks.runtime.command.includes(`--allow-env=${RUNTIME_VARIABLES.join(",")} `),
+    "task runtime reads exactly the variables that stand for flags",
+  );
 });

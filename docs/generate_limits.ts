@@ -146,6 +146,9 @@ const CONSTANTS = [
   "grpc/offload/front.ts",
   "grpc/offload/origin.ts",
   "grpc/offload/relayed_call.ts",
+  "runtime/nats/config.ts",
+  "runtime/nats/connection.ts",
+  "runtime/nats/publisher.ts",
   "cli/files.ts",
   "cli/commands/secrets.ts",
 ];

@@ -20,6 +20,12 @@ export interface ForwarderOptions {
   /** In [0, 1): jitter of the waits. */
   readonly random: () => number;
   readonly metrics: MetricsPart;
+  /** Kept with the reader's place after a delivery. */
+  readonly note?: () => Uint8Array;
+  /** Records handed over at once; default `FORWARD_LIMITS.deliver_rows`. */
+  readonly deliver_rows?: number;
+  /** Longest wait between two tries; default `FORWARD_LIMITS.backoff_max_ms`. */
+  readonly backoff_max_ms?: number;
 }
 
 /** Where a forwarder stands. */
@@ -114,7 +120,9 @@ export class Forwarder implements AsyncDisposable {
     // Before the look, so that what is appended after it wakes the next round.
     this.#wanted = Promise.withResolvers();
     try {
-      const records = await reader.pending(FORWARD_LIMITS.deliver_rows);
+      const records = await reader.pending(
+        this.#options.deliver_rows ?? FORWARD_LIMITS.deliver_rows,
+      );
       const first = records[0];
       const last = records.at(-1);
       if (first === undefined || last === undefined) return "nothing";
@@ -127,7 +135,7 @@ export class Forwarder implements AsyncDisposable {
         );
       }
       if (through >= first.seq) {
-        await reader.acknowledge(through);
+        await reader.acknowledge(through, this.#options.note?.());
         this.#delivered_rows += through - first.seq + 1;
       }
       if (through < last.seq) throw new Error(`it took records up to \`${through}\` only`);
@@ -172,7 +180,7 @@ export class Forwarder implements AsyncDisposable {
   #backoff_ms(): number {
     const doublings = Math.min(this.#failures_in_a_row - 1, 30);
     const step = Math.min(
-      FORWARD_LIMITS.backoff_max_ms,
+      this.#options.backoff_max_ms ?? FORWARD_LIMITS.backoff_max_ms,
       FORWARD_LIMITS.backoff_first_ms * 2 ** Math.max(0, doublings),
     );
     return step / 2 + this.#options.random() * step / 2;

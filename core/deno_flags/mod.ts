@@ -1,0 +1,8 @@
+/**
+ * A policy as Deno's own permission flags.
+ *
+ * @module
+ */
+export * from "./compile.ts";
+export * from "./permission_set.ts";
+export * from "./semantics.ts";

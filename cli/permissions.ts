@@ -179,6 +179,8 @@ function needsOf(command: Command): Needs {
       return { ...LOCAL, read: [command.path, ...actionFiles(command.action)] };
     case "policy analyze":
       return { ...LOCAL, read: [command.path] };
+    case "deno-flags":
+      return { ...LOCAL, read: [command.policy] };
     case "policy replay":
       return factsNeeds(command, [command.proposed], []);
     case "policy learn":

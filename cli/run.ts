@@ -80,6 +80,7 @@ import {
   scanFile,
   setSecret,
 } from "./commands/secrets.ts";
+import { printDenoFlags } from "./commands/deno_flags.ts";
 import { showStatus } from "./commands/status.ts";
 import { showVersion } from "./commands/version.ts";
 import { CommandError, ExitCode } from "./exit_code.ts";
@@ -316,6 +317,8 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return exportCompliance(command, session);
     case "audit export":
       return exportAudit(command, session);
+    case "deno-flags":
+      return printDenoFlags(command, session);
     case "version":
       return showVersion(session);
   }

@@ -18,6 +18,7 @@ import { alerts } from "./alerts.ts";
 import { approvals } from "./approvals.ts";
 import { audit } from "./audit.ts";
 import { budget, cost } from "./budget.ts";
+import { deno_flags } from "./deno.ts";
 import { ops } from "./ops.ts";
 import { iam } from "./iam.ts";
 import { policy } from "./policy.ts";
@@ -137,6 +138,7 @@ const parser = merge(
       secrets,
       audit,
       iam,
+      deno_flags,
       version,
     ),
   }),

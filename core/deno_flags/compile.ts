@@ -70,7 +70,8 @@ type Standing =
   | { readonly state: "left_out"; readonly why: string };
 
 class Compiler {
-  readonly #notes = new Set<string>();
+  /** Kinds by what is said of them; a note on everything has none. */
+  readonly #notes = new Map<string, Set<string>>();
 
   constructor(
     private readonly policy: PolicySet,
@@ -92,7 +93,10 @@ class Compiler {
       ffi: this.#ffi(read),
     };
     this.#warn(permissions);
-    return { permissions, notes: [...this.#notes] };
+    const notes = [...this.#notes].map(([text, kinds]) =>
+      kinds.size === 0 ? text : `${[...kinds].join(", ")}: ${text}`
+    );
+    return { permissions, notes };
   }
 
   /** What whoever starts a program under these flags should know of them. */
@@ -100,11 +104,15 @@ class Compiler {
     if (run.allow === "all") {
       this.#note("run", "a program the agent starts is bound by none of these flags");
     }
-    if (ffi.allow !== "all" && ffi.allow.length === 0) {
-      // Nothing to say.
-    } else this.#note("ffi", "a library the agent loads is bound by none of these flags");
-    if ([read, write].some(({ allow }) => allow !== "all" && allow.length > 0)) {
-      this.#note("read, write", "Deno follows links out of these directories; the broker does not");
+    if (ffi.allow.length > 0) {
+      this.#note("ffi", "a library the agent loads is bound by none of these flags");
+    }
+    for (const [kind, { allow }] of [["read", read], ["write", write]] as const) {
+      if (allow === "all" || allow.length === 0) continue;
+      this.#note(
+        kind,
+        "Deno follows links out of these directories; the permission broker judges where they lead",
+      );
     }
   }
 
@@ -198,12 +206,14 @@ class Compiler {
     if (this.moving === "strict") {
       return { state: "left_out", why: `left out: flags cannot say ${list}` };
     }
-    this.#notes.add(`taken for met, and not in the flags: ${list}`);
+    this.#note(undefined, `taken for met, and not in the flags: ${list}`);
     return undefined;
   }
 
-  #note(kind: string, text: string): void {
-    this.#notes.add(`${kind}: ${text}`);
+  #note(kind: string | undefined, text: string): void {
+    const kinds = this.#notes.get(text) ?? new Set();
+    if (kind !== undefined) kinds.add(kind);
+    this.#notes.set(text, kinds);
   }
 }
 

@@ -8,22 +8,13 @@
  * @module
  */
 import { SCANNER_LIMITS } from "./limits.ts";
-import type { Utf8Text } from "./utf8.ts";
+import { newBuffer, sealText, type Utf8Text } from "./utf8.ts";
 
 /** A text without its escapes. */
 export interface DecodedText extends Utf8Text {
   /** Byte of the original text from which each byte came; one more for the end. */
   readonly origins: Int32Array;
 }
-
-/** Cheap signs that {@linkcode decodeText} would change something; false is certain. */
-export function mayBeEscaped(text: string, ascii: boolean): boolean {
-  return text.includes("\\") || text.includes("%") || !ascii && DISGUISE.test(text);
-}
-
-/** Characters of no width, and the full-width ones that {@linkcode isFolded} takes. */
-const DISGUISE =
-  /[\u00ad\u200b-\u200d\u2060\ufeff\uff0d-\uff19\uff1d\uff21-\uff3a\uff3f\uff41-\uff5a]/;
 
 /** The text without its escapes; `undefined` when it has none. */
 export function decodeText(text: Utf8Text): DecodedText | undefined {
@@ -41,7 +32,7 @@ function decodeLayer(text: Utf8Text, origins: Int32Array | undefined): DecodedTe
   let at = 0;
   while (at < length && unitAt(text, at) === undefined) at++;
   if (at === length) return undefined;
-  const out = new Uint8Array(length + 1);
+  const out = newBuffer(length);
   const from = new Int32Array(length + 1);
   let size = 0;
   for (at = 0; at < length;) {
@@ -60,8 +51,7 @@ function decodeLayer(text: Utf8Text, origins: Int32Array | undefined): DecodedTe
     at += unit.read;
   }
   from[size] = origins?.[length] ?? length;
-  out[size] = 0x20;
-  return { bytes: out, length: size, ascii: false, origins: from };
+  return { ...sealText(out, size, false), origins: from };
 }
 
 /** What an escape stands for; never more bytes than it is written with. */

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DetectorName } from "./detectors/catalog.ts";
 
 /** The 27 built-in kinds in the order of the reference, frozen (contract `interception` §2.2). */
 export const CREDENTIAL_KINDS = [
@@ -46,7 +47,9 @@ export interface CredentialFinding {
   /** Exclusive. */
   readonly end: number;
   /** The precise rule, where the frozen kinds have no name for it, e.g. `stripe_key`. */
-  readonly detector?: string;
+  readonly detector?: DetectorName;
+  /** A checksum inside the value was computed and agrees, so this is no look-alike. */
+  readonly verified?: true;
 }
 
 /** A finding of a locale pack, e.g. category `NATIONAL_ID[zh-TW/arc_new]`. */
@@ -70,4 +73,6 @@ export function labelOf(finding: Finding): string {
 export interface Scanner {
   /** Findings in order of offset. */
   scan(text: string): Finding[];
+  /** The same for bytes that are UTF-8 already; malformed ones count as characters of no meaning. */
+  scanBytes(bytes: Uint8Array): Finding[];
 }

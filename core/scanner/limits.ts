@@ -15,6 +15,11 @@ export const SCANNER_LIMITS = {
   pattern_search_chars: 32 * 1024 * 1024,
   /** A key block longer than this is not one key: only its first line is labelled. */
   key_block_bytes: 64 * 1024,
+  /**
+   * The buffer that texts share while they are scanned; a text that may need more (three bytes for
+   * each UTF-16 unit) gets its own, which is freed after the scan.
+   */
+  shared_buffer_bytes: 4 * 1024 * 1024,
   /** Escapes inside escapes that are looked behind; deeper ones are scanned as written. */
   escape_layers: 3,
   /** Encodings inside encodings that are decoded, such as base64 of gzip; deeper: named `depth`. */

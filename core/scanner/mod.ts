@@ -3,6 +3,16 @@
  *
  * @module
  */
+export {
+  assess,
+  type Assessment,
+  CATEGORIES,
+  type Category,
+  CATEGORY_BASES,
+  parseCategory,
+  statusOf,
+} from "./classification.ts";
+export { type DetectorName, DETECTORS } from "./detectors/catalog.ts";
 export * from "./finding.ts";
 export { SCANNER_LIMITS } from "./limits.ts";
 export { isKnownLocalePack } from "./locale/pack.ts";

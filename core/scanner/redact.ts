@@ -74,6 +74,8 @@ function coalesce(findings: readonly Finding[]): Cut[] {
 /** Who names the label of a group (§2.2 "label priority"; a locale finding above all, §2.8). */
 function rankOf(finding: Finding): number {
   if (finding.source === "locale") return 3;
+  // What a detector knows by its form is no guess, whatever kind it is filed under.
+  if (finding.detector !== undefined) return 2;
   if (finding.kind === "GenericHighEntropy") return 0;
   return finding.kind === "EmailAddress" ? 1 : 2;
 }

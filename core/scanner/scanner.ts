@@ -3,20 +3,21 @@
  *
  * @module
  */
-import { type DecodedText, decodeText, mayBeEscaped } from "./decode.ts";
-import { findDigits } from "./detectors/digits.ts";
-import { findEmails } from "./detectors/email.ts";
-import { findEntropy } from "./detectors/entropy.ts";
-import { findLiterals, type LateSpan } from "./detectors/literal.ts";
+import { type DecodedText, decodeText } from "./decode.ts";
+import { DigitWatch, findDigits } from "./detectors/digits.ts";
+import { EmailWatch, findEmails } from "./detectors/email.ts";
+import { EntropyWatch, findEntropy } from "./detectors/entropy.ts";
+import { type LateSpan, LiteralWatch } from "./detectors/literal.ts";
+import { isDisguise } from "./disguise.ts";
 import type { CredentialFinding, Finding, LocaleFinding, Scanner } from "./finding.ts";
-import { blankLabels, LABEL_START } from "./labels.ts";
+import { blankLabels, holdsLabel } from "./labels.ts";
 import { isKnownLocalePack } from "./locale/pack.ts";
 import { findTaiwan } from "./locale/zh_tw.ts";
 import { LIMITS } from "../limits.ts";
 import type { CompiledPattern } from "./pattern.ts";
 import { ScanLimitError, Spans } from "./spans.ts";
-import { HAS_DIGITS, HAS_PREFIX, sweep } from "./sweep.ts";
-import { encodeText, forgetText, type Utf8Text } from "./utf8.ts";
+import { sweep, type Watch } from "./sweep.ts";
+import { copyText, encodeText, forgetText, type Utf8Text } from "./utf8.ts";
 
 /** Raised when a policy names a locale pack that this build does not contain. */
 export class UnknownLocalePackError extends Error {
@@ -36,6 +37,13 @@ export interface ScannerOptions {
   readonly patterns: readonly CompiledPattern[];
   /** Language tags of `data.locale_packs`, compared without regard to case. */
   readonly locale_packs: readonly string[];
+  /**
+   * Only what looks exactly as its issuer makes it: word boundaries, real lengths and characters,
+   * card ranges that are issued (trap S3). For texts full of look-alikes; the vectors do not hold.
+   *
+   * @default {false}
+   */
+  readonly strict?: boolean;
 }
 
 /**
@@ -52,24 +60,27 @@ export function createScanner(options: ScannerOptions): Scanner {
   for (const tag of options.locale_packs) {
     if (!isKnownLocalePack(tag)) throw new UnknownLocalePackError(tag);
   }
-  const { patterns } = options;
+  const { patterns, strict = false } = options;
   const taiwan = options.locale_packs.length > 0;
+  const scanText = (utf8: Utf8Text, text: () => string): Finding[] => {
+    try {
+      const custom = patterns.length === 0 ? [] : findPatterns(patterns, text(), utf8.ascii);
+      const locale = taiwan ? findTaiwan(utf8) : [];
+      // Last, because it blanks labels in the encoded text.
+      const builtin = findBuiltIn(utf8, strict);
+      if (custom.length + locale.length === 0) return builtin;
+      return merge(builtin, custom, locale);
+    } finally {
+      forgetText(utf8);
+    }
+  };
   return {
-    scan(text: string): Finding[] {
-      const utf8 = encodeText(text);
-      try {
-        const custom = patterns.length === 0 ? [] : findPatterns(patterns, text, utf8.ascii);
-        const locale = taiwan ? findTaiwan(utf8) : [];
-        // Last, because it blanks labels in the encoded text.
-        const builtin = findBuiltIn(text, utf8);
-        if (custom.length + locale.length === 0) return builtin;
-        return merge(builtin, custom, locale);
-      } finally {
-        forgetText(utf8);
-      }
-    },
+    scan: (text) => scanText(encodeText(text), () => text),
+    scanBytes: (bytes) => scanText(copyText(bytes), () => LENIENT.decode(bytes)),
   };
 }
+
+const LENIENT = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The built-in kinds alone: what runs when no policy asks for more. */
 export const DEFAULT_SCANNER: Scanner = createScanner({ patterns: [], locale_packs: [] });
@@ -81,14 +92,14 @@ export const DEFAULT_SCANNER: Scanner = createScanner({ patterns: [], locale_pac
 export function scanCertain(text: string): CredentialFinding[] {
   const utf8 = encodeText(text);
   try {
-    const escapes = mayBeEscaped(text, utf8.ascii);
-    if (!escapes && (sweep(utf8) & HAS_PREFIX) === 0) return [];
+    const watch = new Passes(utf8, false);
+    const seen = sweep(utf8, watch, false);
     const spans = new Spans();
-    for (const { kind, offset, end } of findLiterals(utf8, spans)) spans.add(kind, offset, end);
-    const decoded = escapes ? decodeText(utf8) : undefined;
-    if (decoded !== undefined) findDisguised(decoded, spans);
-    return spans.findings().filter(({ kind }) =>
-      kind !== "CreditCardLuhn" && kind !== "SsnPattern"
+    watch.literal.finish(spans);
+    const decoded = seen === 0 ? undefined : decodeText(utf8);
+    if (decoded !== undefined) findDisguised(decoded, spans, false);
+    return spans.findings().filter(({ kind, detector }) =>
+      kind !== "CreditCardLuhn" && kind !== "SsnPattern" && detector !== "iban"
     );
   } finally {
     forgetText(utf8);
@@ -96,41 +107,84 @@ export function scanCertain(text: string): CredentialFinding[] {
 }
 
 /**
- * Which passes a text needs; the entropy pass always runs.
+ * Adds what has a certain form: keys, tokens, addresses with passwords, cards, social security
+ * numbers, IBANs; no entropy and no e-mail. This is what decoded pieces of a text are searched for.
+ * Nothing but the one walk is paid for where nothing is found.
  *
- * @private For tests, like {@linkcode runPasses}.
+ * @returns The values of Azure keys, which belong behind every other pass.
  */
-export interface Passes {
-  readonly literal: boolean;
-  readonly digits: boolean;
-  readonly email: boolean;
-  readonly labels: boolean;
-  readonly escapes: boolean;
+export function findForms(text: Utf8Text, spans: Spans, strict = false): readonly LateSpan[] {
+  const watch = new Passes(text, strict);
+  sweep(text, watch, false);
+  const late = watch.literal.finish(spans);
+  spans.append(watch.digit.spans);
+  return late;
 }
 
-function findBuiltIn(text: string, utf8: Utf8Text): CredentialFinding[] {
-  const seen = sweep(utf8);
-  return runPasses(utf8, {
-    literal: (seen & HAS_PREFIX) !== 0,
-    digits: (seen & HAS_DIGITS) !== 0,
-    email: text.includes("@"),
-    labels: text.includes(LABEL_START),
-    escapes: mayBeEscaped(text, utf8.ascii),
-  });
+/** The detectors of one scan, woken by the walk. */
+class Passes implements Watch {
+  readonly #text: Utf8Text;
+  readonly literal: LiteralWatch;
+  readonly digit: DigitWatch;
+  readonly mail: EmailWatch;
+  readonly entropy: EntropyWatch;
+
+  constructor(text: Utf8Text, strict: boolean) {
+    this.#text = text;
+    this.literal = new LiteralWatch(text, strict);
+    this.digit = new DigitWatch(text, strict);
+    this.mail = new EmailWatch(text);
+    this.entropy = new EntropyWatch(text);
+  }
+
+  prefix(at: number, pair: number): void {
+    this.literal.seen(at, pair);
+  }
+
+  digits(at: number): void {
+    this.digit.seen(at);
+  }
+
+  email(at: number): void {
+    this.mail.seen(at);
+  }
+
+  token(at: number): number {
+    return this.entropy.token(at);
+  }
+
+  split(at: number): number {
+    return this.entropy.split(at);
+  }
+
+  wide(at: number): boolean {
+    return isDisguise(this.#text, at);
+  }
 }
 
-/** The passes in the order of contract `interception` §2.1; escapes, which it lacks, come last. */
-export function runPasses(utf8: Utf8Text, passes: Passes): CredentialFinding[] {
+/**
+ * The passes in the order of contract `interception` §2.1; escapes, which it lacks, come last.
+ *
+ * @private For tests.
+ */
+export function findBuiltIn(text: Utf8Text, strict: boolean): CredentialFinding[] {
+  const watch = new Passes(text, strict);
+  const seen = sweep(text, watch, true);
+  const decoded = seen === 0 ? undefined : decodeText(text);
   const spans = new Spans();
-  let late: readonly LateSpan[] = [];
-  const decoded = passes.escapes ? decodeText(utf8) : undefined;
-  if (passes.literal) late = findLiterals(utf8, spans);
-  if (passes.digits) findDigits(utf8, spans);
-  if (passes.email) findEmails(utf8, spans);
-  if (passes.labels) blankLabels(utf8);
-  findEntropy(utf8, spans);
+  const late = watch.literal.finish(spans);
+  spans.append(watch.digit.spans);
+  spans.append(watch.mail.spans);
+  if (watch.literal.label && holdsLabel(text)) {
+    // Labels part tokens, so what was scored with them in it is scored again without.
+    blankLabels(text);
+    findEntropy(text, spans);
+  } else {
+    spans.append(watch.entropy.spans);
+    watch.entropy.finish(spans);
+  }
   for (const { kind, offset, end } of late) spans.add(kind, offset, end);
-  if (decoded !== undefined) findDisguised(decoded, spans);
+  if (decoded !== undefined) findDisguised(decoded, spans, strict);
   return spans.size === 0 ? [] : spans.findings();
 }
 
@@ -138,31 +192,50 @@ export function runPasses(utf8: Utf8Text, passes: Passes): CredentialFinding[] {
  * Looks for known forms behind escapes. Entropy and addresses are left out: escapes are common
  * where both would fire on ordinary text.
  */
-function findDisguised(decoded: DecodedText, spans: Spans): void {
-  const seen = sweep(decoded);
-  if (seen === 0) return;
+function findDisguised(decoded: DecodedText, spans: Spans, strict: boolean): void {
   const hidden = new Spans();
-  const late = findLiterals(decoded, hidden);
-  findDigits(decoded, hidden);
+  const late = findForms(decoded, hidden, strict);
   const { origins } = decoded;
-  for (const { kind, offset, end, detector } of [...hidden.list(), ...late]) {
-    spans.add(kind, origins[offset] as number, origins[end] as number, detector);
+  for (const { kind, offset, end, ...details } of hidden.list()) {
+    spans.add(kind, origins[offset] as number, origins[end] as number, details);
+  }
+  for (const { kind, offset, end } of late) {
+    spans.add(kind, origins[offset] as number, origins[end] as number);
   }
 }
 
 /**
- * The built-in kinds with every pass run, whatever the text: what the fast way must agree with.
+ * The built-in kinds with every pass run over all of the text: what the one walk, which wakes the
+ * passes only where it saw a sign, must agree with.
  *
  * @private For tests.
  */
-export function scanThoroughly(text: string): CredentialFinding[] {
-  return runPasses(encodeText(text), {
-    literal: true,
-    digits: true,
-    email: true,
-    labels: true,
-    escapes: true,
-  });
+export function scanThoroughly(text: Utf8Text, strict = false): CredentialFinding[] {
+  const decoded = decodeText(text);
+  const spans = new Spans();
+  const late = findPrefixes(text, spans, strict);
+  findDigits(text, spans, strict);
+  findEmails(text, spans);
+  blankLabels(text);
+  findEntropy(text, spans);
+  for (const { kind, offset, end } of late) spans.add(kind, offset, end);
+  if (decoded !== undefined) {
+    const hidden = new Spans();
+    const hidden_late = findPrefixes(decoded, hidden, strict);
+    findDigits(decoded, hidden, strict);
+    for (const { kind, offset, end, ...details } of [...hidden.list(), ...hidden_late]) {
+      const { origins } = decoded;
+      spans.add(kind, origins[offset] as number, origins[end] as number, details);
+    }
+  }
+  return spans.findings();
+}
+
+/** Every pair of the text is looked at, not every second, and none for its signs. */
+function findPrefixes(text: Utf8Text, spans: Spans, strict: boolean): readonly LateSpan[] {
+  const literal = new LiteralWatch(text, strict);
+  for (let at = 0; at < text.length; at++) literal.test(at);
+  return literal.finish(spans);
 }
 
 function findPatterns(

@@ -120,10 +120,11 @@ Deno.test("trap S7: secrets of vendors without a frozen kind are found as generi
     gitlab_token: "glpat-aaaaaaaaaaaaaaaaaaaa",
     hugging_face_token: `hf_${"a".repeat(34)}`,
     docker_token: `dckr_pat_${"a".repeat(27)}`,
-    url_with_password: "redis://:hunter2@cache:6379",
+    redis_url: "redis://:hunter2@cache:6379",
   };
   for (const [detector, secret] of Object.entries(secrets)) {
     const findings = DEFAULT_SCANNER.scan(`x ${secret} y`);
+    const verified = detector === "json_web_token" ? { verified: true } : {};
     assert.deepEqual(findings, [
       {
         source: "builtin",
@@ -131,6 +132,7 @@ Deno.test("trap S7: secrets of vendors without a frozen kind are found as generi
         offset: 2,
         end: 2 + secret.length,
         detector,
+        ...verified,
       },
     ]);
   }

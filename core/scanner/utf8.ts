@@ -4,42 +4,85 @@
  *
  * @module
  */
+import { SCANNER_LIMITS } from "./limits.ts";
 
-/** A text in UTF-8. */
+/** A text in UTF-8. Made by {@linkcode encodeText}, {@linkcode copyText} or {@linkcode sealText}. */
 export interface Utf8Text {
   /**
-   * The bytes, and behind them at least one space: every run of characters ends inside the array,
-   * so walks need no case of their own for the end of the text.
+   * The bytes, and behind them {@linkcode PADDING_BYTES} spaces at least: every run of characters
+   * ends inside the array, so walks need no case of their own for the end of the text.
    */
   readonly bytes: Uint8Array;
-  /** Length in bytes, without the space. */
+  /** The same memory, two bytes at a time, in the byte order of the machine. */
+  readonly pairs: Uint16Array;
+  /** Length in bytes, without the spaces. */
   readonly length: number;
   /** Every character is one byte, so UTF-16 and byte offsets are equal. */
   readonly ascii: boolean;
 }
 
-const SCRATCH_BYTES = 192 * 1024;
+/** Spaces behind every text; the widest step of any walk fits in. */
+export const PADDING_BYTES = 16;
+
 const UTF8_BYTES_PER_UNIT = 3;
 
 const encoder = new TextEncoder();
-const scratch = new Uint8Array(SCRATCH_BYTES);
+let scratch = newBuffer(64 * 1024);
+let scratch_pairs = new Uint16Array(scratch.buffer);
+/** The shared buffer holds a text that is still in use. */
+let taken = false;
+
+/** A buffer for a text of so many bytes; fill it, then {@linkcode sealText}. */
+export function newBuffer(capacity_bytes: number): Uint8Array<ArrayBuffer> {
+  return new Uint8Array((capacity_bytes + PADDING_BYTES + 1) & ~1);
+}
+
+/** Makes a text of the first bytes of a buffer from {@linkcode newBuffer}. */
+export function sealText(
+  buffer: Uint8Array<ArrayBuffer>,
+  length: number,
+  ascii: boolean,
+): Utf8Text {
+  buffer.fill(0x20, length, length + PADDING_BYTES);
+  const pairs = buffer === scratch ? scratch_pairs : new Uint16Array(buffer.buffer);
+  return { bytes: buffer, pairs, length, ascii };
+}
 
 /**
  * Encodes a text; an unpaired surrogate becomes U+FFFD (3 bytes), so this never fails.
- * The bytes are valid until the next call: short texts share one buffer, because allocating for
- * every decision costs more than scanning does.
+ * Most texts share one buffer, because allocating for every decision costs more than scanning
+ * does: {@linkcode forgetText} gives it back.
  */
 export function encodeText(text: string): Utf8Text {
-  const needed = text.length * UTF8_BYTES_PER_UNIT + 1;
-  const bytes = needed <= SCRATCH_BYTES ? scratch : new Uint8Array(needed);
-  const { written } = encoder.encodeInto(text, bytes);
-  bytes[written] = 0x20;
-  return { bytes, length: written, ascii: written === text.length };
+  const buffer = takeBuffer(text.length * UTF8_BYTES_PER_UNIT);
+  const { written } = encoder.encodeInto(text, buffer);
+  return sealText(buffer, written, written === text.length);
+}
+
+/** Copies bytes that are UTF-8 already; like {@linkcode encodeText} without the encoding. */
+export function copyText(bytes: Uint8Array): Utf8Text {
+  const buffer = takeBuffer(bytes.length);
+  buffer.set(bytes);
+  return sealText(buffer, bytes.length, false);
+}
+
+function takeBuffer(capacity_bytes: number): Uint8Array<ArrayBuffer> {
+  if (taken || capacity_bytes > SCANNER_LIMITS.shared_buffer_bytes) {
+    return newBuffer(capacity_bytes);
+  }
+  if (capacity_bytes + PADDING_BYTES > scratch.length) {
+    scratch = newBuffer(Math.min(capacity_bytes * 2, SCANNER_LIMITS.shared_buffer_bytes));
+    scratch_pairs = new Uint16Array(scratch.buffer);
+  }
+  taken = true;
+  return scratch;
 }
 
 /** Clears the bytes, so that no text outlives its scan in a buffer that is never freed. */
 export function forgetText({ bytes, length }: Utf8Text): void {
+  if (bytes !== scratch) return;
   bytes.fill(0, 0, length);
+  taken = false;
 }
 
 /** True when `at` does not fall inside a character of the text. */

@@ -7,8 +7,11 @@
  *
  * @module
  */
-import type { Spans } from "../spans.ts";
+import { isDigitByte, isSeparatorByte } from "../pair_table.ts";
+import { Spans } from "../spans.ts";
 import type { Utf8Text } from "../utf8.ts";
+import { ibanAround } from "./iban.ts";
+import { hasIssuer, isIssued, luhn } from "./card.ts";
 
 /** Characters of a chain that is judged as a whole, digits and separators together. */
 const CHAIN_CHARS_MAX = 24;
@@ -36,49 +39,53 @@ interface Group {
   separator?: Separator;
 }
 
-/** Finds cards and social security numbers in one walk. */
-export function findDigits(text: Utf8Text, spans: Spans): void {
+/** Finds cards, social security numbers and IBANs in one walk. */
+export function findDigits(text: Utf8Text, spans: Spans, strict: boolean): void {
   let at = 0;
-  while (at < text.length) {
-    if (digitAt(text, at) < 0) {
-      at++;
-      continue;
-    }
-    const groups = readChain(text, at);
-    judgeChain(text, groups, spans);
-    at = groups[groups.length - 1]?.end ?? at + 1;
+  while (at < text.length) at = judgeAt(text, at, spans, strict);
+}
+
+/** Judges the chain that starts at a place, if one does; returns where to go on. */
+function judgeAt(text: Utf8Text, at: number, spans: Spans, strict: boolean): number {
+  if (digitAt(text, at) < 0) return at + 1;
+  const groups = readChain(text, at);
+  judgeChain(text, groups, spans, strict);
+  return groups[groups.length - 1]?.end ?? at + 1;
+}
+
+/** Judges the chains of digits of a text, woken where one may be. */
+export class DigitWatch {
+  readonly #text: Utf8Text;
+  readonly #strict: boolean;
+  readonly spans: Spans = new Spans();
+  /** No chain goes on beyond this place that was not judged. */
+  #done = 0;
+
+  constructor(text: Utf8Text, strict: boolean) {
+    this.#text = text;
+    this.#strict = strict;
   }
+
+  /** Judges the chain around a place. */
+  seen(place: number): void {
+    if (place < this.#done) return;
+    const { bytes } = this.#text;
+    let from = place;
+    while (from > this.#done && mayPrecede(bytes[from - 1] as number, bytes[from] as number)) {
+      from--;
+    }
+    while (from <= place) from = judgeAt(this.#text, from, this.spans, this.#strict);
+    this.#done = from;
+  }
+}
+
+/** Two neighbouring bytes that may belong to one chain: not two separators. */
+function mayPrecede(byte: number, next: number): boolean {
+  return isDigitByte(byte) && isDigitByte(next) &&
+    !(isSeparatorByte(byte) && isSeparatorByte(next));
 }
 
 const CHAIN_DIGITS_MIN = 9;
-
-/**
- * Counts the digits of a chain over single bytes; the walk is `state = next[state | byte]` from 0.
- * Row 2k is k digits just read, row 2k + 1 is k digits and a separator, the last row stays. Bytes
- * of full-width forms are counted generously, so that no chain is missed.
- */
-export const CHAIN_NEXT: Uint16Array = buildChainTable();
-/** The state of {@linkcode CHAIN_NEXT} that says a long chain was seen. */
-export const CHAIN_END: number = (CHAIN_DIGITS_MIN * 2) << 8;
-/** Bytes in which a chain shows that it is long: digits and separators of three bytes each. */
-export const CHAIN_SPAN_BYTES_MAX: number = CHAIN_DIGITS_MIN * 2 * 3;
-
-function buildChainTable(): Uint16Array {
-  const last = CHAIN_DIGITS_MIN * 2;
-  const table = new Uint16Array((last + 1) << 8);
-  for (let row = 0; row < last; row++) {
-    const place = row << 8;
-    const digits = row >> 1;
-    for (let digit = 0; digit < 10; digit++) {
-      table[place | (0x30 + digit)] = table[place | (0x90 + digit)] = ((digits + 1) * 2) << 8;
-    }
-    // A second separator in a row ends the chain: row 0.
-    const separated = digits > 0 && row % 2 === 0 ? (row + 1) << 8 : 0;
-    for (const byte of [0x20, 0x2d, 0x2e]) table[place | byte] = separated;
-    for (const byte of [0xef, 0xbc, 0xe3, 0x80, 0x8d, 0x8e]) table[place | byte] = place;
-  }
-  return table.fill(last << 8, last << 8);
-}
 
 /** Value of the digit at a place, ASCII or U+FF10 to U+FF19, or -1. */
 function digitAt({ bytes, length }: Utf8Text, at: number): number {
@@ -132,15 +139,25 @@ function readChain(text: Utf8Text, from: number): Group[] {
   }
 }
 
-function judgeChain(text: Utf8Text, groups: readonly Group[], spans: Spans): void {
+function judgeChain(
+  text: Utf8Text,
+  groups: readonly Group[],
+  spans: Spans,
+  strict: boolean,
+): void {
   const digits = groups.reduce((sum, group) => sum + group.values.length, 0);
   if (digits < CHAIN_DIGITS_MIN) return;
-  if (digits + groups.length - 1 <= CHAIN_CHARS_MAX && wholeCard(groups, digits)) {
+  const iban = ibanAround(text, groups[0]?.offset ?? 0);
+  if (iban !== undefined) {
+    spans.add("GenericHighEntropy", iban.offset, iban.end, { detector: "iban", verified: true });
+    return;
+  }
+  if (digits + groups.length - 1 <= CHAIN_CHARS_MAX && wholeCard(groups, digits, strict)) {
     add(spans, "CreditCardLuhn", groups);
     return;
   }
   for (let first = 0; first < groups.length;) {
-    first += windowAt(text, groups, first, spans);
+    first += windowAt(text, groups, first, spans, strict);
   }
 }
 
@@ -150,20 +167,21 @@ function windowAt(
   groups: readonly Group[],
   first: number,
   spans: Spans,
+  strict: boolean,
 ): number {
   const size = groups[first]?.values.length ?? 0;
   // Groups of other sizes start nothing; most groups of a long chain end here.
   if (size < CARD_DIGITS_MIN && size !== 3 && size !== 4) return 1;
   const before = groups[first - 1]?.separator;
   const ssn = groups.slice(first, first + SSN_SHAPE.length);
-  if (hasShape(ssn, SSN_SHAPE) && standsFree(before, ssn) && isSsn(text, ssn)) {
+  if (hasShape(ssn, SSN_SHAPE) && standsFree(before, ssn) && isSsn(text, ssn, strict)) {
     add(spans, "SsnPattern", ssn);
     return ssn.length;
   }
   for (const shape of [[size], ...CARD_SHAPES]) {
     const card = groups.slice(first, first + shape.length);
     if (!hasShape(card, shape) || !standsFree(before, card)) continue;
-    if (new Set(inner(card)).size <= 1 && isCard(card)) {
+    if (new Set(inner(card)).size <= 1 && isCard(card, strict)) {
       add(spans, "CreditCardLuhn", card);
       return card.length;
     }
@@ -191,42 +209,21 @@ function standsFree(before: Separator | undefined, groups: readonly Group[]): bo
   return (before === undefined || before === "space") && (after === undefined || after === "space");
 }
 
-function wholeCard(groups: readonly Group[], digits: number): boolean {
+function wholeCard(groups: readonly Group[], digits: number, strict: boolean): boolean {
   if (digits < CARD_DIGITS_MIN || digits > CARD_DIGITS_MAX) return false;
   // With a dot in it the chain is a decimal number or a version, unless it is grouped as cards are.
   const dotted = inner(groups).includes("dot");
   if (dotted && !CARD_SHAPES.some((shape) => hasShape(groups, shape))) return false;
-  return isCard(groups);
+  return isCard(groups, strict);
 }
 
-function isCard(groups: readonly Group[]): boolean {
+function isCard(groups: readonly Group[], strict: boolean): boolean {
   const digits = groups.flatMap((group) => group.values);
   return digits.length >= CARD_DIGITS_MIN && digits.length <= CARD_DIGITS_MAX &&
-    hasIssuer(digits) && luhn(digits);
+    (strict ? isIssued(digits) : hasIssuer(digits)) && luhn(digits);
 }
 
-/** First digits that card schemes hand out; time stamps, dates and amounts mostly start otherwise. */
-function hasIssuer(digits: readonly number[]): boolean {
-  const head = digits.slice(0, 4).reduce((value, digit) => value * 10 + digit, 0);
-  if (head >= 4000 && head <= 6999) return true;
-  if (head >= 2200 && head <= 2720) return true;
-  if (head >= 3000 && head <= 3999) return !(head >= 3100 && head <= 3399);
-  return (head >= 8100 && head <= 8299) || head === 9792;
-}
-
-/** ISO/IEC 7812-1 check digit. */
-function luhn(digits: readonly number[]): boolean {
-  let sum = 0;
-  let double = false;
-  for (let index = digits.length - 1; index >= 0; index--) {
-    const digit = digits[index] ?? 0;
-    sum += double ? (digit > 4 ? digit * 2 - 9 : digit * 2) : digit;
-    double = !double;
-  }
-  return sum % 10 === 0;
-}
-
-function isSsn(text: Utf8Text, groups: readonly Group[]): boolean {
+function isSsn(text: Utf8Text, groups: readonly Group[], strict: boolean): boolean {
   const separators = inner(groups);
   if (separators.includes("space")) return false;
   // Three numbers with dots are more often a version than a person.
@@ -237,8 +234,12 @@ function isSsn(text: Utf8Text, groups: readonly Group[]): boolean {
   if (area === undefined || group === undefined || serial === undefined) return false;
   if (area === 0 || area === 666 || group === 0 || serial === 0) return false;
   // 9xx is never an SSN, but with these groups it is a taxpayer number of the same form.
+  if (strict && ADVERTISED.has(area * 1_000_000 + group * 10_000 + serial)) return false;
   return area < 900 || (group >= 50 && group !== 89 && group !== 93 && group !== 66);
 }
+
+/** Numbers printed in advertisements, which the Social Security Administration has withdrawn. */
+const ADVERTISED: ReadonlySet<number> = new Set([78_05_1120, 219_09_9999, 123_45_6789]);
 
 function calledSsn({ bytes }: Utf8Text, offset: number): boolean {
   const from = Math.max(0, offset - SSN_CONTEXT_BYTES);

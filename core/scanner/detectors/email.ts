@@ -3,32 +3,74 @@
  *
  * @module
  */
-import { CLASS, LOCAL_PART, NON_ASCII, spaceBytes, TERMINATOR } from "../byte_class.ts";
-import type { Spans } from "../spans.ts";
+import {
+  ALPHANUMERIC,
+  CLASS,
+  classAt,
+  DIGIT,
+  LOCAL_PART,
+  NON_ASCII,
+  spaceBytes,
+  TERMINATOR,
+} from "../byte_class.ts";
+import { Spans } from "../spans.ts";
 import type { Utf8Text } from "../utf8.ts";
 
 const LOCAL_BYTES_MAX = 64;
+/** Bytes of the longest white space. */
+const WIDE_SPACE_BYTES_MAX = 3;
 const DOMAIN_BYTES_MAX = 255;
 const DOMAIN_BYTES_MIN = 3;
 
 /** Finds addresses; one that runs into the next is one finding. */
 export function findEmails(text: Utf8Text, spans: Spans): void {
-  const { bytes, length } = text;
-  const domains = new Domains(text);
-  /** First byte of a local part by the rule of the vectors. */
-  let local = 0;
-  /** First byte of a local part that holds nothing but an address. */
-  let plain = 0;
-  for (let at = 0; at < length; at++) {
-    const byte = bytes[at] ?? 0;
-    if (byte === 0x40) {
-      const start = localStart(at, local, plain);
-      const end = start < at ? domains.end(at + 1) : -1;
-      if (end >= 0) spans.add("EmailAddress", start, end);
-    } else if (startsLocal(bytes, at)) {
-      local = at + Math.max(1, spaceBytes(bytes, at));
+  const watch = new EmailWatch(text, spans);
+  for (
+    let at = text.bytes.indexOf(0x40);
+    at >= 0 && at < text.length;
+    at = text.bytes.indexOf(0x40, at + 1)
+  ) watch.judge(at);
+}
+
+/** Judges the `@` signs of a text, in ascending order. */
+export class EmailWatch {
+  readonly #text: Utf8Text;
+  readonly #domains: Domains;
+  readonly spans: Spans;
+  /** The sign judged last. */
+  #previous = -1;
+  /** First byte of its local part by the rule of the vectors. */
+  #local = 0;
+
+  constructor(text: Utf8Text, spans: Spans = new Spans()) {
+    this.#text = text;
+    this.#domains = new Domains(text);
+    this.spans = spans;
+  }
+
+  /** Judges the signs in a pair of bytes. */
+  seen(at: number): void {
+    if (this.#text.bytes[at] === 0x40) this.judge(at);
+    if (this.#text.bytes[at + 1] === 0x40) this.judge(at + 1);
+  }
+
+  /** Judges one sign. */
+  judge(at: number): void {
+    const { bytes } = this.#text;
+    // Each byte between two signs is looked at once; what is too far off is no local part anyway.
+    const near = at - LOCAL_BYTES_MAX - WIDE_SPACE_BYTES_MAX;
+    const limit = Math.max(this.#previous + 1, near);
+    let local = limit === this.#previous + 1 ? this.#local : near;
+    for (let from = at - 1; from >= limit; from--) {
+      if (!startsLocal(bytes, from)) continue;
+      local = from + Math.max(1, spaceBytes(bytes, from));
+      break;
     }
-    if (((CLASS[byte] ?? 0) & LOCAL_PART) === 0) plain = at + 1;
+    this.#previous = at;
+    this.#local = local;
+    const start = localStart(bytes, at, local);
+    const end = start < at ? this.#domains.end(at + 1) : -1;
+    if (end >= 0 && !isVersion(bytes, at + 1, end)) this.spans.add("EmailAddress", start, end);
   }
 }
 
@@ -36,9 +78,34 @@ export function findEmails(text: Utf8Text, spans: Spans): void {
  * The vectors pin that a key glued on with `=` belongs to the local part (trap S8). Only where
  * that would make it too long to be one, and hide the address, the address is taken alone.
  */
-function localStart(at: number, local: number, plain: number): number {
+function localStart(bytes: Uint8Array, at: number, local: number): number {
   if (at - local <= LOCAL_BYTES_MAX) return local;
-  return Math.max(plain, at - LOCAL_BYTES_MAX);
+  let from = at;
+  while (
+    from > 0 && at - from < LOCAL_BYTES_MAX && (classAt(bytes, from - 1) & LOCAL_PART) !== 0
+  ) from--;
+  return from;
+}
+
+/**
+ * `package@1.2.3` is no address: the last label of a host name starts with a letter. Hosts without
+ * a dot are left to the rule of the vectors.
+ */
+function isVersion(bytes: Uint8Array, from: number, end: number): boolean {
+  let label = from;
+  let dotted = false;
+  for (let at = from; at < end; at++) {
+    const bits = classAt(bytes, at);
+    if (bytes[at] === 0x2e) {
+      dotted = true;
+      if (at + 1 < end && isHostByte(bytes, at + 1)) label = at + 1;
+    } else if ((bits & (ALPHANUMERIC | NON_ASCII)) === 0 && bytes[at] !== 0x2d) break;
+  }
+  return dotted && (classAt(bytes, label) & DIGIT) !== 0;
+}
+
+function isHostByte(bytes: Uint8Array, at: number): boolean {
+  return (classAt(bytes, at) & (ALPHANUMERIC | NON_ASCII)) !== 0;
 }
 
 /** White space and `< , ; " '` end what comes before a local part. */

@@ -4,8 +4,9 @@
  * @module
  */
 import { BASE64, CLASS, classAt, HEX, NON_ASCII, SPACE, TERMINATOR } from "../byte_class.ts";
-import type { Spans } from "../spans.ts";
+import { Spans } from "../spans.ts";
 import { characterBytes, type Utf8Text } from "../utf8.ts";
+import { DISCORD_ID_CHARS_MIN, findDiscord } from "./discord.ts";
 import { clearsBar, DISTINCT_MIN } from "./entropy_bar.ts";
 
 /** Bytes of a candidate of the first and the last pass, at most. */
@@ -51,6 +52,7 @@ export function findEntropy({ bytes, length }: Utf8Text, spans: Spans): void {
       left_from = run;
       left_to = at;
     }
+    if (at - run >= DISCORD_ID_CHARS_MIN && byte === 0x2e) findDiscord(bytes, run, at, spans);
     run = at + 1;
     if (byte === 0x3a) continue;
     if (at - grouped >= HEX_DIGITS_MIN) findHex(bytes, grouped, at, spans);
@@ -63,6 +65,122 @@ export function findEntropy({ bytes, length }: Utf8Text, spans: Spans): void {
     token = at + 1;
   }
   if (splits !== undefined) reportSplits(splits, spans);
+}
+
+/**
+ * The same passes, woken where a walk over the text saw that one may find something. What they find
+ * is the same as with {@linkcode findEntropy}.
+ */
+export class EntropyWatch {
+  readonly #text: Utf8Text;
+  readonly spans: Spans = new Spans();
+  readonly #splits: Split[] = [];
+  /** End of the last token and run that were judged. */
+  #token_end = 0;
+  #run_end = 0;
+  /** Start of the right half of the last pair that was judged. */
+  #pair = -1;
+
+  constructor(text: Utf8Text) {
+    this.#text = text;
+  }
+
+  /** Passes 1 to 4 on the token around a place; returns its end. */
+  token(place: number): number {
+    const { bytes, length } = this.#text;
+    let token = place;
+    while (token > this.#token_end && !cutsToken(bytes, token - 1)) token--;
+    let run = token;
+    let grouped = token;
+    let at = token;
+    for (; at <= length; at++) {
+      const bits = CLASS[bytes[at] as number] as number;
+      if ((bits & BASE64) !== 0) continue;
+      if (at - run >= DISTINCT_MIN && clearsBar(bytes, run, at)) {
+        this.spans.add("GenericHighEntropy", run, at);
+      }
+      if (at - run >= DISCORD_ID_CHARS_MIN && bytes[at] === 0x2e) {
+        findDiscord(bytes, run, at, this.spans);
+      }
+      run = at + 1;
+      if (bytes[at] === 0x3a) continue;
+      if (at - grouped >= HEX_DIGITS_MIN) findHex(bytes, grouped, at, this.spans);
+      grouped = at + 1;
+      if ((bits & (SPACE | NON_ASCII)) !== 0) break;
+    }
+    const size = at - token;
+    if (size >= DISTINCT_MIN && size <= TOKEN_BYTES_MAX && clearsBar(bytes, token, at)) {
+      reportToken(bytes, token, at, this.spans);
+    }
+    this.#token_end = at;
+    return at;
+  }
+
+  /** Notes the pairs of runs that the run at a place is half of; returns its end. */
+  split(place: number): number {
+    const { bytes, length } = this.#text;
+    let inside = place;
+    for (let back = 0; back < 4 && inside > 0 && !isBase64(bytes, inside); back++) inside--;
+    if (inside >= length || !isBase64(bytes, inside) || inside < this.#run_end) return place;
+    let from = inside;
+    while (from > this.#run_end && isBase64(bytes, from - 1)) from--;
+    let to = inside + 1;
+    while (isBase64(bytes, to)) to++;
+    this.#run_end = to;
+    const left_to = cutBefore(bytes, from);
+    if (left_to > 0 && from > this.#pair) {
+      let left_from = left_to;
+      while (
+        left_from > 0 && left_to - left_from <= TOKEN_BYTES_MAX && isBase64(bytes, left_from - 1)
+      ) {
+        left_from--;
+      }
+      this.#note(left_from, left_to, from, to);
+    }
+    const right_from = cutAfter(bytes, to);
+    if (right_from > 0 && right_from < length) {
+      let right_to = right_from;
+      while (right_to - right_from <= TOKEN_BYTES_MAX && isBase64(bytes, right_to)) right_to++;
+      this.#note(from, to, right_from, right_to);
+      this.#pair = right_from;
+    }
+    return to;
+  }
+
+  #note(left_from: number, left_to: number, right_from: number, right_to: number): void {
+    const joined = left_to - left_from + right_to - right_from;
+    if (
+      joined >= DISTINCT_MIN && joined <= TOKEN_BYTES_MAX && left_to > left_from &&
+      right_to > right_from &&
+      clearsBar(this.#text.bytes, left_from, left_to, right_from, right_to)
+    ) this.#splits.push({ left_from, left_to, right_from, right_to });
+  }
+
+  /** Pass 5, which yields to every other finding: to be called when all of them are known. */
+  finish(spans: Spans): void {
+    if (this.#splits.length > 0) reportSplits(this.#splits, spans);
+  }
+}
+
+function isBase64(bytes: Uint8Array, at: number): boolean {
+  return ((CLASS[bytes[at] as number] as number) & BASE64) !== 0;
+}
+
+function cutsToken(bytes: Uint8Array, at: number): boolean {
+  return ((CLASS[bytes[at] as number] as number) & (SPACE | NON_ASCII)) !== 0;
+}
+
+/** Start of the one character before `from` if it can cut a secret in two, or 0. */
+function cutBefore(bytes: Uint8Array, from: number): number {
+  let at = from - 1;
+  while (at > 0 && from - at < 4 && ((bytes[at] as number) & 0xc0) === 0x80) at--;
+  return at > 0 && isCut(bytes, at, from) ? at : 0;
+}
+
+/** End of the one character at `to` if it can cut a secret in two, or 0. */
+function cutAfter(bytes: Uint8Array, to: number): number {
+  if (!cutsToken(bytes, to)) return 0;
+  return to + characterBytes(bytes[to] as number);
 }
 
 /**

@@ -3,13 +3,19 @@
  *
  * @module
  */
-import { patternAt } from "../automaton.ts";
 import { ALPHANUMERIC, BASE64, CLASS, classAt, DIGIT, nextTerminator } from "../byte_class.ts";
 import type { CredentialKind } from "../finding.ts";
-import type { Spans } from "../spans.ts";
+import { prefixPlaces } from "../pair_table.ts";
+import type { Details, Spans } from "../spans.ts";
 import type { Utf8Text } from "../utf8.ts";
-import { type Prefix, PREFIX_AUTOMATON, PREFIXES, type PrefixRule } from "./prefix.ts";
-import { PemBlocks } from "./private_key.ts";
+import { schemeOf } from "./addresses.ts";
+import { checksumHolds, githubChecksumHolds, isBasicAuth, jwtHeaderHolds } from "./checksum.ts";
+import { type Prefix, PREFIXES, type PrefixRule } from "./prefix.ts";
+import { PemBlocks, puttyEnd } from "./private_key.ts";
+import { CAPITALS_DIGITS, LETTERS_DIGITS, OPAQUE, SHAPE, ShapeReader } from "./shape.ts";
+
+/** Shorter ones are too likely something else. */
+const JWT_CHARS_MIN = 40;
 
 /** White space allowed on each side of the colon of a JSON pair. */
 const PAIR_SPACES_MAX = 16;
@@ -19,63 +25,361 @@ export interface LateSpan {
   readonly kind: CredentialKind;
   readonly offset: number;
   readonly end: number;
-  readonly detector?: undefined;
 }
 
-/**
- * One left-to-right walk. A span reaches from the prefix to the next terminator; the next prefix
- * is looked for right after the previous one, so spans may overlap, prefixes never do.
- *
- * @returns The values of Azure keys, which §2.1 ranks behind every other pass.
- */
-export function findLiterals(text: Utf8Text, spans: Spans): LateSpan[] {
-  const { bytes, length } = text;
-  const { classes, next, first_accepting } = PREFIX_AUTOMATON;
-  const pem = new PemBlocks(text);
-  const base64 = new RunEnds(text, BASE64);
-  let state = 0;
-  let terminator = -1;
-  let free_from = 0;
-  const late: LateSpan[] = [];
-  for (let at = 0; at < length; at++) {
-    // INVARIANT: the tables have a row for every state and a column for every class.
-    state = next[state | (classes[bytes[at] as number] as number)] as number;
-    if (state < first_accepting) continue;
-    const prefix = PREFIXES[patternAt(PREFIX_AUTOMATON, state)];
-    if (prefix === undefined) continue;
-    const body = at + 1;
-    const start = matchStart(text, prefix, body);
-    if (start < free_from || continuesLonger(bytes, prefix, body)) continue;
-    if (!ruleHolds(text, prefix, start, body, base64)) continue;
-    free_from = body;
-    // Prefix ends ascend, so the terminator found last still serves until it is passed.
-    if (terminator < body) terminator = nextTerminator(bytes, body, length);
-    if (prefix.rule.form === "url" && !urlHolds(text, prefix.rule, body, terminator)) continue;
-    const end = prefix.rule.form === "pem" ? pem.end(body, terminator) : terminator;
-    if (prefix.rule.form === "value" && prefix.rule.exact_case === true) {
-      addLate(late, prefix.kind, start, end);
-    } else {
-      spans.add(prefix.kind, start, end, detectorOf(prefix));
+/** Room for the index of a prefix behind a place in one number. */
+const PREFIXES_MAX = 4_096;
+
+/** The prefixes in lower case, as bytes. */
+const TEXTS: readonly Uint8Array[] = PREFIXES.map(({ text, exact_case }) =>
+  new TextEncoder().encode(exact_case ? text : text.toLowerCase())
+);
+
+/** Notes where prefixes stand while the text is swept, and judges them afterwards. */
+export class LiteralWatch {
+  readonly #text: Utf8Text;
+  readonly #strict: boolean;
+  /** Start of the match times {@linkcode PREFIXES_MAX} plus the index of its prefix. */
+  readonly #matches: number[] = [];
+  #label = false;
+
+  constructor(text: Utf8Text, strict: boolean) {
+    this.#text = text;
+    this.#strict = strict;
+  }
+
+  /** True when the text may hold a label of the scanner's own. */
+  get label(): boolean {
+    return this.#label;
+  }
+
+  /** Takes note of the prefixes that the pair at a place belongs to. */
+  seen(at: number, pair: number): void {
+    for (const { prefix, offset } of prefixPlaces(pair)) this.#note(prefix, at - offset);
+  }
+
+  /** Takes note of the prefixes that start at a place. */
+  test(from: number): void {
+    for (let prefix = 0; prefix < PREFIXES.length; prefix++) this.#note(prefix, from);
+  }
+
+  #note(prefix: number, from: number): void {
+    if (!this.#holds(prefix, from)) return;
+    const form = PREFIXES[prefix]?.rule.form;
+    if (form === "label") {
+      this.#label = true;
+      return;
+    }
+    const start = form === "gcp" ? pairStart(this.#text.bytes, from) : from;
+    if (start >= 0) this.#matches.push(start * PREFIXES_MAX + prefix);
+  }
+
+  #holds(prefix: number, from: number): boolean {
+    const text = TEXTS[prefix];
+    if (text === undefined || from < 0 || from + text.length > this.#text.length) return false;
+    const { bytes } = this.#text;
+    const exact_case = PREFIXES[prefix]?.exact_case === true;
+    for (let index = 0; index < text.length; index++) {
+      const byte = bytes[from + index] as number;
+      if (byte === text[index]) continue;
+      if (exact_case || byte < 0x41 || byte > 0x5a || (byte | 0x20) !== text[index]) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Judges the matches from left to right, of several at one place the longest. A span reaches from
+   * the prefix to the next terminator; the next prefix is looked for right after the previous one,
+   * so spans may overlap, prefixes never do.
+   *
+   * @returns The values of Azure keys, which §2.1 ranks behind every other pass.
+   */
+  finish(spans: Spans): readonly LateSpan[] {
+    if (this.#matches.length === 0) return NOTHING;
+    const judge = new LiteralJudge(this.#text, this.#strict, spans);
+    this.#matches.sort((a, b) => a - b);
+    let previous = -1;
+    for (const match of this.#matches) {
+      const start = Math.floor(match / PREFIXES_MAX);
+      const prefix = PREFIXES[match % PREFIXES_MAX];
+      // Shorter prefixes have higher indices, and come after the longer ones.
+      if (prefix !== undefined && start !== previous) judge.judge(prefix, start);
+      previous = start;
+    }
+    judge.addWeak();
+    return judge.late;
+  }
+}
+
+const NOTHING: readonly LateSpan[] = [];
+
+/** A finding that yields to others: only a name in front of the value gives it away. */
+interface WeakSpan {
+  readonly offset: number;
+  readonly end: number;
+  readonly prefix: Prefix;
+}
+
+/** Judges the matches of one text, whose starts ascend. */
+class LiteralJudge {
+  readonly #text: Utf8Text;
+  readonly #strict: boolean;
+  readonly #spans: Spans;
+  readonly #pem: PemBlocks;
+  readonly #shapes: ShapeReader;
+  readonly #terminators: Terminators;
+  readonly #weak: WeakSpan[] = [];
+  readonly late: LateSpan[] = [];
+  /** End of the last prefix that counted. */
+  #free_from = 0;
+  /** End of the last vendor's token: there is no second one inside it. */
+  #vendor_end = 0;
+  /** End of the last cookie header. */
+  #cookies_end = 0;
+
+  constructor(text: Utf8Text, strict: boolean, spans: Spans) {
+    this.#text = text;
+    this.#strict = strict;
+    this.#spans = spans;
+    this.#pem = new PemBlocks(text);
+    this.#shapes = new ShapeReader(text);
+    this.#terminators = new Terminators(text);
+  }
+
+  judge(prefix: Prefix, start: number): void {
+    const { rule } = prefix;
+    const body = rule.form === "gcp"
+      ? valueEnd(this.#text.bytes, start)
+      : start + prefix.text.length;
+    if (start < this.#free_from) return;
+    switch (rule.form) {
+      case "token":
+        if (!this.#tokenHolds(prefix, rule, start, body)) return;
+        return this.#addToTerminator(
+          prefix,
+          start,
+          body,
+          rule.checksum === true && githubChecksumHolds(this.#text, body),
+        );
+      case "aws":
+        if (!awsBody(this.#text, body, this.#strict) || this.#strict && !this.#startsWord(start)) {
+          return;
+        }
+        return this.#addToTerminator(prefix, start, body);
+      case "gcp":
+        return this.#addToTerminator(prefix, start, body);
+      case "value":
+        if (this.#strict && rule.strict !== undefined) {
+          if (this.#shapes.end(rule.strict, body, true) < 0) return;
+        }
+        if (!rule.late) return this.#addToTerminator(prefix, start, body);
+        this.#free_from = body;
+        return this.#addLate(prefix.kind, start, this.#terminators.after(body));
+      case "url":
+        if (!this.#urlHolds(rule.needs_password || this.#strict, body)) return;
+        return this.#addToTerminator(prefix, start, body);
+      case "pem":
+        this.#free_from = body;
+        return this.#spans.add(
+          prefix.kind,
+          start,
+          this.#pem.end(body, this.#terminators.after(body)),
+        );
+      case "putty":
+        return this.#addPutty(prefix, start, body);
+      case "vendor":
+        return this.#addVendor(prefix, rule, start, body);
+      case "userinfo":
+        return this.#addUserinfo(start, body);
+      case "assigned":
+        return this.#addAssigned(prefix, rule, start, body);
+      case "cookie":
+        return this.#addCookies(prefix, body);
+      case "label":
+        return;
     }
   }
-  return late;
+
+  #addToTerminator(prefix: Prefix, start: number, body: number, verified = false): void {
+    this.#free_from = body;
+    const end = this.#terminators.after(body);
+    this.#spans.add(prefix.kind, start, end, verified ? VERIFIED : undefined);
+  }
+
+  #addLate(kind: CredentialKind, offset: number, end: number): void {
+    // One value may hold the marker again and again: it is still one value.
+    const last = this.late[this.late.length - 1];
+    if (last === undefined || last.end !== end) this.late.push({ kind, offset, end });
+  }
+
+  #startsWord(start: number): boolean {
+    return start === 0 || (classAt(this.#text.bytes, start - 1) & ALPHANUMERIC) === 0;
+  }
+
+  #tokenHolds(
+    prefix: Prefix,
+    rule: PrefixRule & { form: "token" },
+    start: number,
+    body: number,
+  ): boolean {
+    const text = this.#text;
+    const plain = this.#startsWord(start) && sameCase(text.bytes, start, prefix.text);
+    if (this.#strict) return plain && this.#shapes.end(rule.strict, body, true) >= 0;
+    // Real prefixes are lower case and start a word. `GHP_TOKEN` and "task-list" hold none; a long
+    // unbroken token after such a prefix may still be a key that someone disguised.
+    if (!plain) {
+      const chars = run(text, body, rule.chars_glued, ALPHANUMERIC);
+      return chars >= rule.chars_glued && mixedChars(text.bytes, body, chars);
+    }
+    const enough = Math.max(rule.chars_min, rule.chars_plain);
+    const chars = run(text, body, enough, BASE64);
+    return chars >= enough || chars >= rule.chars_min && mixedChars(text.bytes, body, chars);
+  }
+
+  #addVendor(
+    prefix: Prefix,
+    rule: PrefixRule & { form: "vendor" },
+    start: number,
+    body: number,
+  ): void {
+    const { bytes } = this.#text;
+    let from = start;
+    if (rule.before !== undefined) {
+      const { chars, least, most } = rule.before;
+      while (from > 0 && start - from <= most && shapeAt(bytes, from - 1, chars)) from--;
+      if (start - from < least || start - from > most) return;
+    }
+    if (from < this.#vendor_end || !this.#startsWord(from)) return;
+    const end = this.#shapes.end(rule.shape, body, this.#strict);
+    if (end < 0) return;
+    if (
+      (rule.closed === true || this.#strict) && (classAt(bytes, end) & ALPHANUMERIC) !== 0
+    ) return;
+    if (rule.mixed === true && !holdsLetterAndDigit(bytes, body, end)) return;
+    if (rule.checksum === "jwt_header" && end - from < JWT_CHARS_MIN) return;
+    const verified = rule.checksum === "jwt_header"
+      ? jwtHeaderHolds(bytes, from, end)
+      : rule.checksum === "crc32_base62" && checksumHolds(bytes, body, end);
+    this.#free_from = body;
+    this.#vendor_end = end;
+    this.#spans.add(prefix.kind, from, end, details(prefix, verified));
+  }
+
+  #urlHolds(needs_password: boolean, body: number): boolean {
+    const end = this.#terminators.after(body);
+    return needs_password ? passwordIn(this.#text, body, end) >= 0 : end > body;
+  }
+
+  /** `://`: what stands before it names the scheme. */
+  #addUserinfo(start: number, body: number): void {
+    const { bytes } = this.#text;
+    let from = start;
+    while (
+      from > 0 && start - from <= SCHEME_CHARS_MAX && isSchemeByte(bytes[from - 1] as number)
+    ) from--;
+    if (start - from > SCHEME_CHARS_MAX || start === from) return;
+    const scheme = schemeOf(String.fromCharCode(...bytes.subarray(from, start)));
+    if (scheme === undefined) return;
+    const end = this.#terminators.after(body);
+    const password = passwordIn(this.#text, body, end);
+    if (password < 0 || isPlaceholder(bytes[password] as number)) return;
+    this.#free_from = body;
+    this.#spans.add(scheme.kind, from, end, { detector: scheme.detector });
+  }
+
+  #addAssigned(
+    prefix: Prefix,
+    rule: PrefixRule & { form: "assigned" },
+    start: number,
+    body: number,
+  ): void {
+    const { bytes } = this.#text;
+    // A name may have a longer name around it, such as `MY_AWS_SECRET_KEY`.
+    const from = rule.glued ? body : assignedFrom(bytes, body);
+    if (from < 0) return;
+    if (rule.glued && /^[a-z]/i.test(prefix.text) && !this.#startsWord(start)) return;
+    const end = this.#shapes.end(rule.value, from, rule.closed || this.#strict);
+    if (end < 0 || isPlaceholder(bytes[from] as number)) return;
+    if (rule.closed && shapeAt(bytes, end, LETTERS_DIGITS)) return;
+    if (rule.check === "mixed" && !holdsLetterAndDigit(bytes, from, end)) return;
+    if (rule.check === "basic_auth" && !isBasicAuth(bytes, from, end)) return;
+    this.#free_from = body;
+    this.#weak.push({ offset: from, end, prefix });
+  }
+
+  /** Values of a cookie header that are long and mixed enough to open a session. */
+  #addCookies(prefix: Prefix, body: number): void {
+    const { bytes, length } = this.#text;
+    if (body < this.#cookies_end) return;
+    const limit = Math.min(length, body + COOKIE_BYTES_MAX);
+    let at = body;
+    let quotes = 0;
+    while (at < limit && (bytes[at] as number) >= 0x20) {
+      const byte = bytes[at] as number;
+      // A JSON string ends with its second quote.
+      if ((byte === 0x22 || byte === 0x27) && ++quotes > 1) break;
+      if (byte !== 0x3d) {
+        at++;
+        continue;
+      }
+      const end = Math.min(limit, this.#shapes.runEnd(OPAQUE, at + 1));
+      if (end - at > COOKIE_VALUE_CHARS_MIN && holdsLetterAndDigit(bytes, at + 1, end)) {
+        this.#weak.push({ offset: at + 1, end, prefix });
+      }
+      at = Math.max(end, at + 1);
+    }
+    this.#cookies_end = at;
+  }
+
+  #addPutty(prefix: Prefix, start: number, body: number): void {
+    const end = puttyEnd(this.#text, body);
+    if (end < 0) return;
+    this.#free_from = end;
+    this.#spans.add(prefix.kind, start, end, details(prefix, false));
+  }
+
+  /** Adds what only a name gives away, unless the value is known by a form of its own. */
+  addWeak(): void {
+    if (this.#weak.length === 0) return;
+    const covered = this.#spans.covered();
+    let next = 0;
+    for (const { offset, end, prefix } of this.#weak.sort((a, b) => a.offset - b.offset)) {
+      while ((covered[next]?.end ?? Infinity) <= offset) next++;
+      if ((covered[next]?.offset ?? Infinity) < end) continue;
+      this.#spans.add(prefix.kind, offset, end, details(prefix, false));
+    }
+  }
 }
 
-function addLate(late: LateSpan[], kind: CredentialKind, offset: number, end: number): void {
-  // One value may hold the marker again and again: it is still one value.
-  const last = late[late.length - 1];
-  if (last === undefined || last.end !== end) late.push({ kind, offset, end });
+const VERIFIED: Details = { verified: true };
+
+function details({ detector }: Prefix, verified: boolean): Details {
+  const name = detector === undefined ? {} : { detector };
+  return verified ? { ...name, verified } : name;
 }
 
-function detectorOf(prefix: Prefix): string | undefined {
-  if (prefix.rule.form === "vendor") return prefix.rule.detector;
-  return prefix.kind === "GenericHighEntropy" ? "url_with_password" : undefined;
-}
+/** Terminators, asked for in nearly ascending order, so that each stretch is walked once. */
+class Terminators {
+  readonly #text: Utf8Text;
+  #from = -1;
+  #found = -1;
 
-/** Where the span starts: at the prefix, except that a JSON pair starts at its key; -1 is no match. */
-function matchStart(text: Utf8Text, prefix: Prefix, body: number): number {
-  const start = body - prefix.text.length;
-  return prefix.rule.form === "gcp" ? pairStart(text.bytes, start) : start;
+  constructor(text: Utf8Text) {
+    this.#text = text;
+  }
+
+  /** Place of the first terminator at or after `from`. */
+  after(from: number): number {
+    if (from >= this.#from && from <= this.#found) return this.#found;
+    const { bytes, length } = this.#text;
+    if (from < this.#from) {
+      const earlier = nextTerminator(bytes, from, this.#from);
+      return earlier < this.#from ? earlier : this.#found;
+    }
+    this.#from = from;
+    this.#found = nextTerminator(bytes, from, length);
+    return this.#found;
+  }
 }
 
 /** Start of `"type" :` right before a JSON value, or -1. */
@@ -96,74 +400,11 @@ function skipSpacesBack(bytes: Uint8Array, from: number): number {
   return at;
 }
 
-/** `sk-ant-` starts like `sk-`: the longer prefix speaks, even when its own rule then fails. */
-function continuesLonger(bytes: Uint8Array, prefix: Prefix, body: number): boolean {
-  if (prefix.text !== "sk-") return false;
-  return ((bytes[body] ?? 0) | 0x20) === 0x61 && ((bytes[body + 1] ?? 0) | 0x20) === 0x6e &&
-    ((bytes[body + 2] ?? 0) | 0x20) === 0x74 && bytes[body + 3] === 0x2d;
-}
-
-function ruleHolds(
-  text: Utf8Text,
-  prefix: Prefix,
-  start: number,
-  body: number,
-  base64: RunEnds,
-): boolean {
-  const { bytes } = text;
-  const rule = prefix.rule;
-  switch (rule.form) {
-    case "token":
-      return tokenHolds(text, prefix.text, rule, start, body);
-    case "vendor":
-      return sameCase(bytes, start, prefix.text) && startsWord(bytes, start) &&
-        vendorHolds(text, rule, body, base64.end(body));
-    case "aws":
-      return sameCase(bytes, start, prefix.text) && awsBody(text, body);
-    case "value":
-      return rule.exact_case !== true || sameCase(bytes, start, prefix.text);
-    case "gcp":
-    case "url":
-    case "pem":
-      return true;
-  }
-}
-
-function tokenHolds(
-  text: Utf8Text,
-  prefix: string,
-  rule: PrefixRule & { form: "token" },
-  start: number,
-  body: number,
-): boolean {
-  // Real prefixes are lower case and start a word. `GHP_TOKEN` and "task-list" hold none; a long
-  // unbroken token after such a prefix may still be a key that someone disguised.
-  if (!startsWord(text.bytes, start) || !sameCase(text.bytes, start, prefix)) {
-    const chars = run(text, body, rule.chars_glued, ALPHANUMERIC);
-    return chars >= rule.chars_glued && mixedChars(text.bytes, body, chars);
-  }
-  const enough = Math.max(rule.chars_min, rule.chars_plain);
-  const chars = run(text, body, enough, BASE64);
-  return chars >= enough || chars >= rule.chars_min && mixedChars(text.bytes, body, chars);
-}
-
-/** @param head_end End of the base64 run after the prefix. */
-function vendorHolds(
-  text: Utf8Text,
-  rule: PrefixRule & { form: "vendor" },
-  body: number,
-  head_end: number,
-): boolean {
-  const head = head_end - body;
-  if (rule.dotted !== true) return head >= rule.chars_min;
-  // Dotted tokens have at least two parts; one part alone is just base64.
-  if (text.bytes[head_end] !== 0x2e) return false;
-  return head + run(text, head_end + 1, rule.chars_min, BASE64) >= rule.chars_min;
-}
-
-/** True when the byte before is no ASCII letter or digit. */
-function startsWord(bytes: Uint8Array, start: number): boolean {
-  return start === 0 || (classAt(bytes, start - 1) & ALPHANUMERIC) === 0;
+/** Place after the value of the JSON pair that starts at `start`. */
+function valueEnd(bytes: Uint8Array, start: number): number {
+  let at = start + TYPE_KEY.length;
+  while (bytes[at] !== 0x22) at++;
+  return at + '"service_account"'.length;
 }
 
 function sameCase(bytes: Uint8Array, start: number, expected: string): boolean {
@@ -171,23 +412,6 @@ function sameCase(bytes: Uint8Array, start: number, expected: string): boolean {
     if (bytes[start + index] !== expected.charCodeAt(index)) return false;
   }
   return true;
-}
-
-/** Ends of the runs of a byte class, asked for in ascending order, so that each is walked once. */
-class RunEnds {
-  readonly #text: Utf8Text;
-  readonly #bits: number;
-  #end = -1;
-
-  constructor(text: Utf8Text, bits: number) {
-    this.#text = text;
-    this.#bits = bits;
-  }
-
-  end(from: number): number {
-    if (this.#end < from) this.#end = from + run(this.#text, from, Infinity, this.#bits);
-    return this.#end;
-  }
 }
 
 /** Length of the run of a byte class at `from`, counted no further than `enough`. */
@@ -207,30 +431,84 @@ function mixedChars(bytes: Uint8Array, from: number, chars: number): boolean {
   return false;
 }
 
-/** 16 upper-case letters or digits follow (trap S2: "Asia" and "asian" are no keys). */
-function awsBody({ bytes, length }: Utf8Text, from: number): boolean {
-  if (from + 16 > length) return false;
-  for (let at = from; at < from + 16; at++) {
-    const byte = bytes[at] ?? 0;
-    if (!((byte >= 0x30 && byte <= 0x39) || (byte >= 0x41 && byte <= 0x5a))) return false;
+/** Bytes in which a token shows a letter and a digit, or does not count. */
+const MIXED_BYTES_MAX = 64;
+
+function holdsLetterAndDigit(bytes: Uint8Array, from: number, to: number): boolean {
+  let letters = 0;
+  let digits = 0;
+  for (let at = from; at < Math.min(to, from + MIXED_BYTES_MAX); at++) {
+    const bits = classAt(bytes, at);
+    if ((bits & DIGIT) !== 0) digits++;
+    else if ((bits & ALPHANUMERIC) !== 0) letters++;
   }
-  return true;
+  return letters > 0 && digits > 0;
 }
 
-/** The address is not empty and, where asked, has `user:password@` in it. */
-function urlHolds(
-  { bytes }: Utf8Text,
-  rule: PrefixRule & { form: "url" },
-  body: number,
-  end: number,
-): boolean {
-  if (rule.needs_password !== true) return end > body;
-  const limit = Math.min(end, body + 512);
+function shapeAt(bytes: Uint8Array, at: number, bits: number): boolean {
+  return ((SHAPE[bytes[at] ?? 0] ?? 0) & bits) !== 0;
+}
+
+/** 16 upper-case letters or digits follow (trap S2: "Asia" and "asian" are no keys). */
+function awsBody({ bytes, length }: Utf8Text, from: number, strict: boolean): boolean {
+  if (from + 16 > length) return false;
+  for (let at = from; at < from + 16; at++) if (!shapeAt(bytes, at, CAPITALS_DIGITS)) return false;
+  return !strict || !shapeAt(bytes, from + 16, LETTERS_DIGITS);
+}
+
+const USERINFO_BYTES_MAX = 512;
+
+/** Where the password of `user:password@` starts, or -1 when the address has none. */
+function passwordIn({ bytes }: Utf8Text, body: number, end: number): number {
+  const limit = Math.min(end, body + USERINFO_BYTES_MAX);
   let colon = -1;
   for (let at = body; at < limit; at++) {
-    if (bytes[at] === 0x3a && colon < 0) colon = at;
-    if (bytes[at] === 0x40) return colon >= 0 && at > colon + 1;
-    if (bytes[at] === 0x2f) return false;
+    const byte = bytes[at];
+    if (byte === 0x3a && colon < 0) colon = at;
+    if (byte === 0x40) return colon >= 0 && at > colon + 1 ? colon + 1 : -1;
+    if (byte === 0x2f) return -1;
   }
-  return false;
+  return -1;
 }
+
+const SCHEME_CHARS_MAX = 32;
+
+function isSchemeByte(byte: number): boolean {
+  return ((CLASS[byte] as number) & ALPHANUMERIC) !== 0 || byte === 0x2b || byte === 0x2d ||
+    byte === 0x2e;
+}
+
+/** `$`, `{`, `<`, `*`, `[` start what a template or a mask puts in a secret's place. */
+function isPlaceholder(byte: number): boolean {
+  return byte === 0x24 || byte === 0x7b || byte === 0x3c || byte === 0x2a || byte === 0x5b;
+}
+
+const ASSIGNMENT_BYTES_MAX = 16;
+
+/** First byte of the value behind a name, or -1: quotes, spaces and exactly one `=`, `:` or `=>`. */
+function assignedFrom(bytes: Uint8Array, body: number): number {
+  let signs = 0;
+  for (let at = body; at < body + ASSIGNMENT_BYTES_MAX; at++) {
+    switch (bytes[at]) {
+      case 0x3d: // =
+      case 0x3a: // :
+      case 0x2c: // ,
+        signs++;
+        break;
+      case 0x20:
+      case 0x09:
+      case 0x22:
+      case 0x27:
+      case 0x60:
+      case 0x3e:
+      case 0x5c:
+        break;
+      default:
+        return signs >= 1 && signs <= 2 ? at : -1;
+    }
+  }
+  return -1;
+}
+
+const COOKIE_BYTES_MAX = 8 * 1024;
+const COOKIE_VALUE_CHARS_MIN = 20;

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BASE64, classAt } from "../byte_class.ts";
+import { BASE64, CLASS, classAt } from "../byte_class.ts";
 import { SCANNER_LIMITS } from "../limits.ts";
 import type { Utf8Text } from "../utf8.ts";
 
@@ -110,4 +110,44 @@ function measureRuns(
     if (run >= RUN_CHARS_LONG) in_long_runs += run === RUN_CHARS_LONG ? run : 1;
   }
   return { longest, last, in_long_runs };
+}
+
+/**
+ * Where the private part of a PuTTY key file ends (PPK, appendix C of the PuTTY manual): so many
+ * lines of base64 as its first line says. -1 when no base64 follows.
+ *
+ * @param body First byte after `Private-Lines:`.
+ */
+export function puttyEnd({ bytes }: Utf8Text, body: number): number {
+  let at = body;
+  while (bytes[at] === 0x20) at++;
+  let lines = 0;
+  for (let digits = 0; digits < PUTTY_COUNT_DIGITS_MAX && isDigit(bytes[at] ?? 0); digits++) {
+    lines = lines * 10 + (bytes[at++] ?? 0) - 0x30;
+  }
+  let end = -1;
+  for (let left = Math.min(lines, PUTTY_LINES_MAX); left > 0; left--) {
+    while (isLineBreak(bytes[at] ?? 0)) at++;
+    const from = at;
+    while (at - from < PUTTY_LINE_BYTES_MAX && isBase64OrPadding(bytes[at] ?? 0)) at++;
+    if (at === from) break;
+    end = at;
+  }
+  return end;
+}
+
+const PUTTY_COUNT_DIGITS_MAX = 3;
+const PUTTY_LINES_MAX = 100;
+const PUTTY_LINE_BYTES_MAX = 80;
+
+function isDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
+}
+
+function isLineBreak(byte: number): boolean {
+  return byte === 0x0a || byte === 0x0d;
+}
+
+function isBase64OrPadding(byte: number): boolean {
+  return byte === 0x3d || ((CLASS[byte] ?? 0) & BASE64) !== 0;
 }

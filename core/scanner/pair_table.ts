@@ -1,0 +1,166 @@
+/**
+ * What two neighbouring bytes can be the sign of: one table, one look-up for every second byte of a
+ * text. A sign may be wrong, never missing; the detectors look closer where it shows.
+ *
+ * @module
+ */
+import { BASE64, CLASS, NON_ASCII, SPACE } from "./byte_class.ts";
+import { PREFIXES } from "./detectors/prefix.ts";
+
+/** White space or a byte outside ASCII is in the pair: no token goes on over it. */
+export const CUTS_TOKEN = 0x01;
+/** A character that is no base64 is in the pair; the first byte of a wide one stands for it. */
+export const CUTS_RUN = 0x10;
+/** Both bytes may belong to a chain of digits, and one is more than a separator. */
+export const DIGITS = 0x04;
+/** Part of a literal prefix, chosen to be rare in other text. */
+export const PREFIX = 0x08;
+/** The pair holds `@`. */
+export const AT_SIGN = 0x02;
+/** The pair holds `\`, `%` or `&`, which start escapes. */
+export const ESCAPE = 0x20;
+/** Part of a character without width, or of a full-width letter, digit or sign. */
+export const WIDE = 0x40;
+
+/** Two bytes as the machine reads them. */
+export const pairOf: (first: number, second: number) => number =
+  new Uint8Array(new Uint16Array([1]).buffer)[0] === 1
+    ? (first, second) => first | second << 8
+    : (first, second) => first << 8 | second;
+
+/** Where a prefix stands when one of its pairs is seen. */
+export interface PrefixPlace {
+  /** Index in `PREFIXES`. */
+  readonly prefix: number;
+  /** Bytes from the start of the prefix to the pair. */
+  readonly offset: number;
+}
+
+const PLACES: PrefixPlace[][] = [];
+const place_of_pair = new Uint16Array(65_536);
+
+/** Letters of English from common to rare: only the order of magnitude matters. */
+const COMMON = " etaoinsrhldcumfpgwybvkxjqz";
+
+/** Signs of each pair. */
+export const PAIR_SIGNS: Uint8Array = buildTable();
+
+/** The prefixes a pair with the sign {@linkcode PREFIX} can be part of. */
+export function prefixPlaces(pair: number): readonly PrefixPlace[] {
+  return PLACES[(place_of_pair[pair] as number) - 1] ?? [];
+}
+
+function buildTable(): Uint8Array {
+  const table = new Uint8Array(65_536);
+  const one = Uint8Array.from({ length: 256 }, (_, byte) => signsOfByte(byte));
+  for (let first = 0; first < 256; first++) {
+    for (let second = 0; second < 256; second++) {
+      table[pairOf(first, second)] = (one[first] as number) | (one[second] as number);
+    }
+  }
+  markDigits(table);
+  markWide(table);
+  PREFIXES.forEach((_, index) => markPrefix(table, index));
+  return table;
+}
+
+function signsOfByte(byte: number): number {
+  const bits = CLASS[byte] as number;
+  let signs = (bits & (SPACE | NON_ASCII)) === 0 ? 0 : CUTS_TOKEN;
+  const continues = (byte & 0xc0) === 0x80;
+  if ((bits & BASE64) === 0 && !continues) signs |= CUTS_RUN;
+  if (byte === 0x40) signs |= AT_SIGN;
+  if (byte === 0x5c || byte === 0x25 || byte === 0x26) signs |= ESCAPE;
+  return signs;
+}
+
+/** True for bytes of digits and their separators, either width (contract §2.4). */
+export function isDigitByte(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39 || isSeparatorByte(byte) || byte >= 0x90 && byte <= 0x99 ||
+    byte === 0xef || byte === 0xbc || byte === 0xe3 || byte === 0x80 || byte === 0x8d ||
+    byte === 0x8e;
+}
+
+/** Space, hyphen and dot, the separators of one byte. */
+export function isSeparatorByte(byte: number): boolean {
+  return byte === 0x20 || byte === 0x2d || byte === 0x2e;
+}
+
+function markDigits(table: Uint8Array): void {
+  for (let first = 0; first < 256; first++) {
+    if (!isDigitByte(first)) continue;
+    for (let second = 0; second < 256; second++) {
+      // A chain has no two separators in a row.
+      if (!isDigitByte(second) || isSeparatorByte(first) && isSeparatorByte(second)) continue;
+      mark(table, first, second, DIGITS);
+    }
+  }
+}
+
+/** First two bytes, and last two, of U+200B to U+200D, U+2060, U+FEFF and U+FF0D to U+FF5A. */
+function markWide(table: Uint8Array): void {
+  for (const second of [0x80, 0x81]) mark(table, 0xe2, second, WIDE);
+  for (const second of [0xbb, 0xbc, 0xbd]) mark(table, 0xef, second, WIDE);
+  for (const third of [0x8b, 0x8c, 0x8d]) mark(table, 0x80, third, WIDE);
+  mark(table, 0x81, 0xa0, WIDE);
+  mark(table, 0xbb, 0xbf, WIDE);
+  for (let third = 0x80; third < 0xc0; third++) {
+    mark(table, 0xbc, third, WIDE);
+    mark(table, 0xbd, third, WIDE);
+  }
+  // U+00AD, the soft hyphen.
+  mark(table, 0xc2, 0xad, WIDE);
+  for (let first = 0; first < 256; first++) mark(table, first, 0xc2, WIDE);
+}
+
+function mark(table: Uint8Array, first: number, second: number, sign: number): void {
+  const pair = pairOf(first, second);
+  table[pair] = (table[pair] as number) | sign;
+}
+
+/**
+ * Marks one pair at an even place of a prefix and one at an odd place: wherever a text holds the
+ * prefix, exactly one of the two falls on a pair that is looked at.
+ */
+function markPrefix(table: Uint8Array, index: number): void {
+  const prefix = PREFIXES[index];
+  if (prefix === undefined || prefix.text.length < 3) {
+    throw new RangeError(`prefix \`${prefix?.text}\` is too short: expected 3 characters`);
+  }
+  const { text } = prefix;
+  for (const parity of [0, 1]) {
+    let offset = parity;
+    for (let at = parity; at + 1 < text.length; at += 2) {
+      if (frequency(text, at) < frequency(text, offset)) offset = at;
+    }
+    for (const first of writtenAs(text[offset] ?? "", prefix.exact_case)) {
+      for (const second of writtenAs(text[offset + 1] ?? "", prefix.exact_case)) {
+        mark(table, first, second, PREFIX);
+        addPlace(pairOf(first, second), { prefix: index, offset });
+      }
+    }
+  }
+}
+
+function writtenAs(character: string, exact_case: boolean): ReadonlySet<number> {
+  const forms = exact_case ? [character] : [character.toLowerCase(), character.toUpperCase()];
+  return new Set(forms.map((form) => form.charCodeAt(0)));
+}
+
+function addPlace(pair: number, place: PrefixPlace): void {
+  if (place_of_pair[pair] === 0) place_of_pair[pair] = PLACES.push([]);
+  PLACES[(place_of_pair[pair] as number) - 1]?.push(place);
+}
+
+/** How common a pair of characters is in text and code, roughly. */
+function frequency(text: string, at: number): number {
+  return weight(text[at] ?? "") * weight(text[at + 1] ?? "");
+}
+
+function weight(character: string): number {
+  const rank = COMMON.indexOf(character);
+  if (rank >= 0) return 30 - rank;
+  if (/[A-Z]/.test(character)) return 3;
+  if (/[0-9]/.test(character)) return 6;
+  return /[-/"=.]/.test(character) ? 10 : 4;
+}

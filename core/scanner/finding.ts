@@ -73,6 +73,10 @@ export function labelOf(finding: Finding): string {
 export interface Scanner {
   /** Findings in order of offset. */
   scan(text: string): Finding[];
+}
+
+/** A scanner that also takes what came off a wire or a file, without making a string of it. */
+export interface ByteScanner extends Scanner {
   /** The same for bytes that are UTF-8 already; malformed ones count as characters of no meaning. */
   scanBytes(bytes: Uint8Array): Finding[];
 }

@@ -9,7 +9,7 @@ import { EmailWatch, findEmails } from "./detectors/email.ts";
 import { EntropyWatch, findEntropy } from "./detectors/entropy.ts";
 import { type LateSpan, LiteralWatch } from "./detectors/literal.ts";
 import { isDisguise } from "./disguise.ts";
-import type { CredentialFinding, Finding, LocaleFinding, Scanner } from "./finding.ts";
+import type { ByteScanner, CredentialFinding, Finding, LocaleFinding } from "./finding.ts";
 import { blankLabels, holdsLabel } from "./labels.ts";
 import { isKnownLocalePack } from "./locale/pack.ts";
 import { findTaiwan } from "./locale/zh_tw.ts";
@@ -56,7 +56,7 @@ export interface ScannerOptions {
  *
  * @throws {UnknownLocalePackError} Naming the first tag that is not known.
  */
-export function createScanner(options: ScannerOptions): Scanner {
+export function createScanner(options: ScannerOptions): ByteScanner {
   for (const tag of options.locale_packs) {
     if (!isKnownLocalePack(tag)) throw new UnknownLocalePackError(tag);
   }
@@ -83,7 +83,7 @@ export function createScanner(options: ScannerOptions): Scanner {
 const LENIENT = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** The built-in kinds alone: what runs when no policy asks for more. */
-export const DEFAULT_SCANNER: Scanner = createScanner({ patterns: [], locale_packs: [] });
+export const DEFAULT_SCANNER: ByteScanner = createScanner({ patterns: [], locale_packs: [] });
 
 /**
  * Only forms that nothing but a credential has, disguised or not: no entropy, no numbers, no
@@ -106,19 +106,25 @@ export function scanCertain(text: string): CredentialFinding[] {
   }
 }
 
+/** What {@linkcode findForms} is asked for. */
+export interface FormsOptions {
+  /** Cards, social security numbers and IBANs too. */
+  readonly numbers: boolean;
+  /** See {@linkcode ScannerOptions.strict}. */
+  readonly strict?: boolean;
+}
+
 /**
- * Adds what has a certain form: keys, tokens, addresses with passwords, cards, social security
- * numbers, IBANs; no entropy and no e-mail. This is what decoded pieces of a text are searched for.
- * Nothing but the one walk is paid for where nothing is found.
- *
- * @returns The values of Azure keys, which belong behind every other pass.
+ * Adds what has a certain form: keys, tokens, addresses with passwords, and numbers where asked; no
+ * entropy and no e-mail. This is what decoded pieces of a text are searched for. Nothing but the one
+ * walk is paid for where nothing is found.
  */
-export function findForms(text: Utf8Text, spans: Spans, strict = false): readonly LateSpan[] {
-  const watch = new Passes(text, strict);
+export function findForms(text: Utf8Text, spans: Spans, options: FormsOptions): void {
+  const watch = new Passes(text, options.strict === true);
   sweep(text, watch, false);
   const late = watch.literal.finish(spans);
-  spans.append(watch.digit.spans);
-  return late;
+  if (options.numbers) spans.append(watch.digit.spans);
+  for (const { kind, offset, end } of late) spans.add(kind, offset, end);
 }
 
 /** The detectors of one scan, woken by the walk. */
@@ -194,13 +200,10 @@ export function findBuiltIn(text: Utf8Text, strict: boolean): CredentialFinding[
  */
 function findDisguised(decoded: DecodedText, spans: Spans, strict: boolean): void {
   const hidden = new Spans();
-  const late = findForms(decoded, hidden, strict);
+  findForms(decoded, hidden, { numbers: true, strict });
   const { origins } = decoded;
   for (const { kind, offset, end, ...details } of hidden.list()) {
     spans.add(kind, origins[offset] as number, origins[end] as number, details);
-  }
-  for (const { kind, offset, end } of late) {
-    spans.add(kind, origins[offset] as number, origins[end] as number);
   }
 }
 

@@ -3,19 +3,17 @@
  *
  * @module
  */
-import { findDigits } from "../detectors/digits.ts";
-import { findLiterals } from "../detectors/literal.ts";
+import { findForms } from "../scanner.ts";
 import { Spans } from "../spans.ts";
-import type { Utf8Text } from "../utf8.ts";
+import { newBuffer, sealText, type Utf8Text } from "../utf8.ts";
 import type { CertainSpan } from "./mod.ts";
-import { IDENTITY, viewBuffer, viewOf } from "./view.ts";
 
 /** A text of its own memory. */
 export function copyForTest(text: string): Utf8Text {
   const bytes = new TextEncoder().encode(text);
-  const buffer = viewBuffer(bytes.length);
+  const buffer = newBuffer(bytes.length);
   buffer.set(bytes);
-  return viewOf(buffer, bytes.length, IDENTITY);
+  return sealText(buffer, bytes.length, false);
 }
 
 /** Known forms, and numbers where asked. */
@@ -25,7 +23,6 @@ export function searchForTest(
   report: (span: CertainSpan) => void,
 ): void {
   const spans = new Spans();
-  findLiterals(text, spans);
-  if (numbers) findDigits(text, spans);
+  findForms(text, spans, { numbers });
   for (const span of spans.list()) report(span);
 }

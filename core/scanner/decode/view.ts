@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Utf8Text } from "../utf8.ts";
+import { newBuffer, sealText, type Utf8Text } from "../utf8.ts";
 
 /** What was undone to get at a text, outermost first in a finding's `via`. */
 export type DecodeStep =
@@ -31,14 +31,14 @@ export interface OriginMap {
   readonly steps: (from: number, to: number) => readonly DecodeStep[];
 }
 
-/** A decoded text. Its bytes end in a space that does not count, as those of every text do. */
+/** A decoded text. Its bytes end in spaces that do not count, as those of every text do. */
 export interface DecodedView extends Utf8Text {
   readonly origin: OriginMap;
 }
 
 /** A buffer for a decoded text of so many bytes; fill it, then {@linkcode viewOf}. */
 export function viewBuffer(bytes_max: number): Uint8Array<ArrayBuffer> {
-  return new Uint8Array(bytes_max + 1);
+  return newBuffer(bytes_max);
 }
 
 /** Makes a view of the first bytes of a buffer from {@linkcode viewBuffer}. */
@@ -47,8 +47,7 @@ export function viewOf(
   length: number,
   origin: OriginMap,
 ): DecodedView {
-  buffer[length] = 0x20;
-  return { bytes: buffer, length, ascii: false, origin };
+  return { ...sealText(buffer, length, false), origin };
 }
 
 /** The text itself: nothing was undone. */

@@ -26,12 +26,17 @@ const STOP_MS_MAX = 20_000;
 const REPOSITORY = new URL("../../", import.meta.url).pathname;
 
 /**
- * Starts a gateway on a free loopback port.
+ * Starts a gateway on a loopback port.
  *
+ * @param listen Where; a free port when left out. A restarted gateway wants its old one.
  * @throws {Error} with what it wrote, when it does not become ready.
  */
-export async function startGateway(policy: string, state_dir: string): Promise<GatewayProcess> {
-  const argv = ["--policy", policy, "--state-dir", state_dir, "--listen", "127.0.0.1:0"];
+export async function startGateway(
+  policy: string,
+  state_dir: string,
+  listen = "127.0.0.1:0",
+): Promise<GatewayProcess> {
+  const argv = ["--policy", policy, "--state-dir", state_dir, "--listen", listen];
   const parsed = parseArguments(argv);
   if (parsed.action !== "run") throw new Error("the gateway does not understand its flags");
   const permissions = gatewayPermissions(parsed.config, REPOSITORY);

@@ -1,5 +1,5 @@
 /**
- * The adapters against the real frameworks: formatting, lint and types of this folder, then its tests.
+ * The adapters against the real frameworks: formatting, lint and types of this folder and of the demo, then their tests.
  * The folder is outside the workspace because the frameworks' packages weigh about a gigabyte.
  *
  * Permissions of the tests: loopback, the repository, the package cache, temporary files; to start
@@ -8,7 +8,8 @@
  *
  * `frameworks.json` repeats what the house's packages export, by relative path. After a change of one of
  * their versions, or of a framework's: `deno cache --frozen=false --config sdk/frameworks/frameworks.json
- * sdk/frameworks/*_test.ts`.
+ * sdk/frameworks/*_test.ts
+ * examples/sdk_agent/main.ts`.
  *
  * @module
  */
@@ -16,15 +17,19 @@
 
 const ROOT = new URL("../../", import.meta.url).pathname;
 const FOLDER = "sdk/frameworks";
+/** The demo agent is made of a framework, so it lives by the same configuration. */
+const DEMO = "examples/sdk_agent";
 const CONFIG = `--config=${FOLDER}/frameworks.json`;
 const DENO = Deno.execPath();
 
 async function main(filters: readonly string[]): Promise<number> {
   for (const check of [["fmt", "--check"], ["lint", "--quiet"]]) {
-    if (await run([...check, CONFIG, FOLDER]) !== 0) return 1;
+    if (await run([...check, CONFIG, FOLDER, DEMO]) !== 0) return 1;
   }
   const cache = await packageCache();
-  const files = filters.length > 0 ? filters.map((name) => `${FOLDER}/${name}_test.ts`) : [FOLDER];
+  const files = filters.length > 0
+    ? filters.map((name) => `${name === "demo" ? DEMO : FOLDER}/${name}_test.ts`)
+    : [FOLDER, DEMO];
   const child = new Deno.Command(DENO, {
     args: [
       ...["test", CONFIG, "--no-prompt", "--quiet", "--allow-net=127.0.0.1", "--allow-env"],

@@ -105,7 +105,8 @@ function planRuntime(
   cwd: string,
   variable: (name: string) => string | undefined,
 ): Launch {
-  const full = withEnvironment(argv, variable);
+  // The runtime may not read the directory it was started in, not even its name.
+  const full = [...withEnvironment(argv, variable), `--base-dir=${cwd}`];
   const parsed = parseRuntimeArguments(full);
   const config = parsed.action === "run" ? parsed.config : undefined;
   return {

@@ -10,6 +10,7 @@ import {
   booleans,
   FlagError,
   type Flags,
+  fromBase,
   integerIn,
   oneOf,
   optional,
@@ -40,7 +41,7 @@ export interface GatewayConfig {
   readonly fail_open: boolean;
   /** PEM file of the authority that signed the gateway's certificate. */
   readonly ca_file?: string;
-  /** File with the runtime's own credential token. */
+  /** File with the agent's credential token; absent: learnt from its first query. */
   readonly token_file?: string;
 }
 
@@ -139,7 +140,8 @@ export function parseArguments(argv: readonly string[]): ParsedArguments {
 
 function configFrom(flags: Flags): RuntimeConfig {
   const agent_id = agentIdFrom(flags);
-  const state_dir = pathOf(flags, "state-dir") ?? `.aasm/runtime-${agent_id}`;
+  const state_dir = pathOf(flags, "state-dir") ??
+    fromBase(flags, `.aasm/runtime-${agent_id}`);
   return {
     agent_id,
     team_id: optional(flags, "team-id") ?? "",

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { resolve } from "node:path";
 import type { GatewayAddress } from "./config.ts";
 
 /** A command line that is not understood. The message is for the operator. */
@@ -28,6 +29,7 @@ const VALUES = [
   "nats-server",
   "handshake",
   "layers",
+  "base-dir",
   "reprobe-ms",
   "log-level",
 ] as const;
@@ -157,9 +159,16 @@ export function optional(flags: Flags, name: ValueFlag): string | undefined {
   return flags.one(name);
 }
 
-/** A flag's path, if it was given. */
+/** A flag's path, if it was given; absolute where the launcher said what it is relative to. */
 export function pathOf(flags: Flags, name: PathFlag): string | undefined {
-  return flags.one(name);
+  const path = flags.one(name);
+  return path === undefined ? undefined : fromBase(flags, path);
+}
+
+/** A path from the directory that the launcher was started in; as it is without a launcher. */
+export function fromBase(flags: Flags, path: string): string {
+  const base = flags.one("base-dir");
+  return base === undefined ? path : resolve(base, path);
 }
 
 /** @throws {FlagError} when the value is none of the allowed */

@@ -28,7 +28,7 @@ usage: deno task runtime --agent-id ID [flags]
 
   --gateway URL              http://HOST:PORT, https://HOST:PORT or unix:/path (AA_GATEWAY_ENDPOINT)
   --gateway-ca FILE          authority of the gateway's certificate, PEM
-  --gateway-token-file FILE  the runtime's own credential token
+  --gateway-token-file FILE  the agent's credential token; else it is learnt from its first query
   --gateway-timeout-ms N     deadline of a question (default 5000; AA_GATEWAY_TIMEOUT_MS)
   --gateway-fail-open        answer from local rules while the gateway is away; by default all is denied
   --allow-remote-plaintext   permit http:// to another machine

@@ -12,7 +12,6 @@ import { isLoopback } from "./flags.ts";
 import { type HealthReport, type HealthServer, serveHealth } from "./health/health_server.ts";
 import { HEALTH_LIMITS } from "./health/limits.ts";
 import { Metrics } from "./health/metrics.ts";
-import { readToken } from "./health/token_file.ts";
 import { IpcServer, type PeerCheck } from "./ipc/ipc_server.ts";
 import { PeerFinder } from "./ipc/peer_credentials.ts";
 import { bindSocket, directoryAdvice, type SocketFile } from "./ipc/socket_file.ts";
@@ -27,7 +26,9 @@ import {
 } from "./libc/privileges.ts";
 import type { Log } from "./log.ts";
 import type { ClientMessages } from "./parts.ts";
-import { openRooms, type Rooms } from "./rooms.ts";
+import { openRooms } from "./open_rooms.ts";
+import type { Rooms } from "./rooms.ts";
+import { readSecretLine } from "./secret_file.ts";
 import type { Timers } from "./timers.ts";
 import { VERSION } from "../core/version.ts";
 
@@ -74,7 +75,8 @@ export async function startRuntime(
     config.agent_id,
     await readTrustedKeys(config.ipc),
   );
-  const token = await readToken(config.health.token_file);
+  const shown = await readSecretLine(config.health.token_file);
+  const token = shown === undefined ? undefined : new TextEncoder().encode(shown);
   const view = new RuntimeView(config, system, timers, log);
   // What is opened first is closed last: health speaks until everything else has ended.
   await using opened = new AsyncDisposableStack();
@@ -97,6 +99,7 @@ export async function startRuntime(
     timers,
     log,
     attestation: view.attestation,
+    newId: () => crypto.randomUUID(),
     own_uid: system.own_uid,
     ...system.libc === undefined ? {} : { libc: system.libc },
   });

@@ -69,7 +69,7 @@ Deno.test("trap R11: without a gateway and without rules every query is denied, 
   await client.send(queryFrame("q"));
   const answer = await client.answer();
   assert.equal(answer.decision, common.Decision.DENY);
-  assert.match(answer.reason, /unconfigured.*--gateway URL or --local-policy FILE/);
+  assert.match(answer.reason, /runtime unconfigured: no gateway and no local policy/);
 });
 
 Deno.test("a runtime is ready, healthy and measurable, and claims what was seen and no more", async () => {

@@ -14,6 +14,4 @@ export const HEALTH_LIMITS = {
   requests_max: 32,
   /** Degradations that `/health` lists; older ones are forgotten there, not in the log. */
   degradations_max: 16,
-  /** Bytes of a bearer token's file. More: refused at start. */
-  token_bytes_max: 4_096,
 } as const;

@@ -183,8 +183,10 @@ export class RawClient {
     }
   }
 
+  /** The next answer; alerts and approval decisions before it are passed over, as clients do. */
   async answer(): Promise<policy.CheckActionResponse> {
-    const frame = await this.next();
+    let frame = await this.next();
+    while (frame?.tag === 2 || frame?.tag === 4) frame = await this.next();
     if (frame?.tag !== 1) throw new Error(`expected an answer, got tag ${frame?.tag}`);
     return fromBinary(policy.CheckActionResponseSchema, frame.body);
   }

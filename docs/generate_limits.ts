@@ -35,6 +35,7 @@ import { REGISTRY_LIMITS } from "../gateway/registry/limits.ts";
 import { RUNTIME_ROOM_LIMITS } from "../gateway/runtimes/limits.ts";
 import { DECISION_LIMITS } from "../runtime/decisions/limits.ts";
 import { TOPOLOGY_LIMITS } from "../gateway/topology/limits.ts";
+import { CORRELATION_LIMITS } from "../runtime/correlation/limits.ts";
 import { PIPELINE_LIMITS } from "../runtime/pipeline/limits.ts";
 import { FORWARD_LIMITS, SPOOL_LIMITS } from "../runtime/spool/limits.ts";
 import { WEB_LIMITS } from "../gateway/config.ts";
@@ -99,6 +100,7 @@ const TABLES: readonly Table[] = [
   { title: "State store", source: "storage/sqlite/limits.ts", values: SQLITE_LIMITS },
   { title: "Permission broker", source: "runtime/broker/limits.ts", values: BROKER_LIMITS },
   { title: "Event pipeline", source: "runtime/pipeline/limits.ts", values: PIPELINE_LIMITS },
+  { title: "Correlation", source: "runtime/correlation/limits.ts", values: CORRELATION_LIMITS },
   { title: "Spool", source: "runtime/spool/limits.ts", values: SPOOL_LIMITS },
   { title: "Delivery from the spool", source: "runtime/spool/limits.ts", values: FORWARD_LIMITS },
   { title: "Challenges", source: "gateway/identity/challenges.ts", values: CHALLENGE_LIMITS },

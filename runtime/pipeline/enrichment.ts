@@ -26,6 +26,8 @@ export interface Enrichment {
   readonly source: Origin["source"];
   /** Connection it came over; 0 when it came over none. */
   readonly connection_id: number;
+  /** Process it came from, by the kernel's word or a sidecar's; absent where nobody knows. */
+  readonly pid?: number;
   /** Position in this pipeline since the start, ascending from 1. */
   readonly sequence: number;
   /** Agent the reporter named, redacted and cut; empty when it named none. Evidence, not identity. */
@@ -40,11 +42,12 @@ const VERDICTS: readonly SdkVerdict[] = ["missing", "forged", "downgraded", "unv
 
 /** The stored copy's labels. */
 export function enrichmentLabels(enrichment: Enrichment): Record<string, string> {
-  const { claimed_agent_id, sdk_verdict, forged_trust_markers } = enrichment;
+  const { claimed_agent_id, pid, sdk_verdict, forged_trust_markers } = enrichment;
   return {
     [`${RUNTIME_LABEL}received_at_ms`]: String(enrichment.received_at_ms),
     [`${RUNTIME_LABEL}source`]: enrichment.source,
     [`${RUNTIME_LABEL}connection_id`]: String(enrichment.connection_id),
+    ...(pid === undefined ? {} : { [`${RUNTIME_LABEL}pid`]: String(pid) }),
     [`${RUNTIME_LABEL}sequence`]: String(enrichment.sequence),
     ...(claimed_agent_id === "" ? {} : { [`${RUNTIME_LABEL}claimed_agent_id`]: claimed_agent_id }),
     ...(sdk_verdict === undefined ? {} : { [`${RUNTIME_LABEL}sdk_verdict`]: sdk_verdict }),
@@ -52,6 +55,11 @@ export function enrichmentLabels(enrichment: Enrichment): Record<string, string>
       ? {}
       : { [`${RUNTIME_LABEL}forged_trust_markers`]: String(forged_trust_markers) }),
   };
+}
+
+/** The process an event came from. */
+export function pidOf(origin: Origin): number | undefined {
+  return origin.source === "sdk" ? origin.connection.peer?.pid : origin.pid;
 }
 
 /** Reads a stored copy's labels back; what is missing or foreign has its least telling value. */
@@ -66,6 +74,7 @@ export function enrichmentOf(event: audit.AuditEvent): Enrichment {
     received_at_ms: number("received_at_ms"),
     source: SOURCES.find((one) => one === label("source")) ?? "sdk",
     connection_id: number("connection_id"),
+    ...(label("pid") === "" ? {} : { pid: number("pid") }),
     sequence: number("sequence"),
     claimed_agent_id: label("claimed_agent_id"),
     ...(verdict === undefined ? {} : { sdk_verdict: verdict }),

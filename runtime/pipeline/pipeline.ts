@@ -12,7 +12,7 @@ import type { ClientMessages, MetricsPart, Origin, PipelinePart, SpoolPart } fro
 import { SpoolError } from "../spool/failure.ts";
 import type { Timers } from "../timers.ts";
 import { Enforcer, SDK_VERSION_LABEL } from "./enforce/enforce.ts";
-import type { AgentIdentity, Enrichment } from "./enrichment.ts";
+import { type AgentIdentity, type Enrichment, pidOf } from "./enrichment.ts";
 import { isTamperSuspected, sdkVerdict } from "./identity.ts";
 import { PIPELINE_LIMITS } from "./limits.ts";
 import { actionName, tamperEvent } from "./own_events.ts";
@@ -59,6 +59,7 @@ export interface PipelineStatus {
 interface Prepared {
   readonly event: audit.AuditEvent;
   readonly enrichment: Enrichment;
+  readonly received_us: number;
   readonly bytes: Uint8Array;
   /** The rule it breaks, when it breaks one: it waits for no batch then. */
   readonly violation: audit.PolicyViolation | undefined;
@@ -200,10 +201,12 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
       })
       : undefined;
     const { forged_trust_markers } = enforced;
+    const pid = pidOf(origin);
     const known = {
       received_at_ms: this.#options.timers.now_ms(),
       source: origin.source,
       connection_id: origin.source === "sdk" ? origin.connection.id : 0,
+      ...(pid === undefined ? {} : { pid }),
       claimed_agent_id: this.#assign(event),
       ...(verdict === undefined ? {} : { sdk_verdict: verdict }),
       forged_trust_markers,
@@ -225,7 +228,9 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
     const enrichment = { ...known, sequence: ++this.#sequence };
     event.occurredAt ??= create(common.TimestampSchema, { unixMs: BigInt(known.received_at_ms) });
     const bytes = storedBytes(event, enrichment);
-    return { event, enrichment, bytes, violation: this.#violationOf(event), told: true };
+    const received_us = this.#options.timers.monotonic_us();
+    const violation = this.#violationOf(event);
+    return { event, enrichment, received_us, bytes, violation, told: true };
   }
 
   /**
@@ -280,7 +285,8 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
   #passOn(one: Prepared, spool_seq: number, origin: Origin): void {
     const { metrics, clients } = this.#options;
     this.#kept++;
-    const item: PipelineItem = { event: one.event, enrichment: one.enrichment, spool_seq };
+    const { event, enrichment, received_us } = one;
+    const item: PipelineItem = { event, enrichment, received_us, spool_seq };
     if (one.violation !== undefined) {
       metrics.add("aa_policy_violations_total");
       this.#subscribers.give([item]);

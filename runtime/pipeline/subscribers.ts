@@ -13,6 +13,8 @@ import { PIPELINE_LIMITS } from "./limits.ts";
 export interface PipelineItem {
   readonly event: audit.AuditEvent;
   readonly enrichment: Enrichment;
+  /** When it came, in microseconds of a clock that never goes back. */
+  readonly received_us: number;
   /** Position of its stored copy in the spool. */
   readonly spool_seq: number;
 }

@@ -134,11 +134,9 @@ export class Forwarder implements AsyncDisposable {
             `\`${last.seq}\``,
         );
       }
-      if (through >= first.seq) {
-        await reader.acknowledge(through, this.#options.note?.());
-        this.#delivered_rows += through - first.seq + 1;
-      }
-      if (through < last.seq) throw new Error(`it took records up to \`${through}\` only`);
+      if (through < first.seq) throw new Error("it took nothing");
+      await reader.acknowledge(through, this.#options.note?.());
+      this.#delivered_rows += through - first.seq + 1;
       this.#failures_in_a_row = 0;
       this.#detail = "";
       return "more";

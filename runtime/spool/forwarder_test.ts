@@ -98,19 +98,34 @@ Deno.test("a receiver that never answers is given up after the deadline, and ask
   });
 });
 
-Deno.test("a part that was taken is not handed over again", async () => {
+Deno.test("a receiver may take a part; the rest follows at once, and nothing twice", async () => {
   await withFolder(async (folder) => {
     const timers = new ManualTimers();
     await using spool = await openAt(folder, { timers });
     await Promise.all([0, 1, 2, 3].map((n) => spool.append("event", recordNumber(n))));
-    const sink = new RememberingSink();
-    sink.says = () => 2;
-    await using forwarder = forwarderOf(spool, sink, timers);
-    await until(() => forwarder.status.state === "waiting", "took a part");
-    sink.says = undefined;
-    await timers.pass(FORWARD_LIMITS.backoff_max_ms);
+    const taken: number[] = [];
+    await using forwarder = forwarderOf(spool, {
+      deliver: (_id, [first]) => {
+        taken.push(first?.seq ?? 0);
+        return Promise.resolve(first?.seq ?? 0);
+      },
+    }, timers);
     await until(() => spool.status.kept_rows === 0, "delivered");
-    assert.deepEqual(sink.order, [1, 2, 3, 4]);
+    assert.deepEqual(taken, [1, 2, 3, 4]);
+    assert.equal(forwarder.status.failures, 0);
+  });
+});
+
+Deno.test("a receiver that takes nothing is asked again after a wait", async () => {
+  await withFolder(async (folder) => {
+    const timers = new ManualTimers();
+    await using spool = await openAt(folder, { timers });
+    const sink = new RememberingSink();
+    sink.says = () => 0;
+    await spool.append("event", recordNumber(0));
+    await using forwarder = forwarderOf(spool, sink, timers);
+    await until(() => forwarder.status.state === "waiting", "took nothing");
+    assert.match(forwarder.status.detail, /it took nothing/);
   });
 });
 

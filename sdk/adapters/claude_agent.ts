@@ -17,17 +17,25 @@ const SOURCE = "claude-agent";
 
 /** What the adapter reads of a hook's input. */
 export interface HookInput {
+  /** One of {@linkcode GuardedEvent}. */
   readonly hook_event_name: string;
+  /** e.g. `Bash`, `mcp__<server>__<tool>`. */
   readonly tool_name?: string;
+  /** The tool's arguments. */
   readonly tool_input?: unknown;
+  /** What it answered. */
   readonly tool_response?: unknown;
+  /** What it failed with. */
   readonly error?: unknown;
+  /** Names the call. */
   readonly tool_use_id?: string;
+  /** The calls of a batch that ended. */
   readonly tool_calls?: readonly { readonly tool_use_id: string }[];
 }
 
 /** What the hooks answer. `{}` leaves everything as it was. */
 export interface HookOutput {
+  /** What becomes of the call or its result. */
   readonly hookSpecificOutput?:
     | {
       readonly hookEventName: "PreToolUse";
@@ -38,6 +46,7 @@ export interface HookOutput {
     | { readonly hookEventName: "PostToolUse"; readonly updatedToolOutput: unknown };
   /** `false` ends the run before the model is called again. */
   readonly continue?: false;
+  /** Why it ended. */
   readonly stopReason?: string;
 }
 
@@ -50,6 +59,7 @@ export type Hook = (
 
 /** A list entry of the SDK's `hooks` option. */
 export interface HookMatcher {
+  /** What is called. */
   hooks: Hook[];
   /** Seconds. */
   timeout: number;

@@ -19,17 +19,23 @@ export interface ToolCall {
 
 /** What a tool answered, before the model sees it. */
 export interface ToolOutcome {
+  /** Name by which the model called it. */
   readonly tool: string;
+  /** What it answered, or the message of the error it threw. */
   readonly result: unknown;
+  /** As of the call. */
   readonly source?: string;
+  /** As of the call. */
   readonly signal?: AbortSignal;
 }
 
 /** One call of a language model, as a framework is about to make it. */
 export interface ModelCall {
+  /** The provider's name for it. */
   readonly model: string;
   /** An estimate: the provider counts only afterwards. */
   readonly prompt_tokens: number;
+  /** Ends the waiting when the framework gives the call up. */
   readonly signal?: AbortSignal;
 }
 
@@ -69,17 +75,23 @@ export interface UnguardedTools {
 
 /** A tool was handed to an adapter that could not stop it. Thrown before the agent starts. */
 export class UnguardableToolError extends Error {
+  /** Tells this error from others without its class. */
   override readonly name = "UnguardableToolError";
+  /** The tool's name. */
+  readonly tool: string;
 
   /**
+   * What cannot be stopped, and why.
+   *
    * @param tool Its name.
    * @param why Where it runs, as a clause: `it runs at the model's provider`.
    */
-  constructor(readonly tool: string, why: string) {
+  constructor(tool: string, why: string) {
     super(
       `cannot guard tool \`${tool}\`: ${why}, so nothing can be asked before it acts; leave it out, ` +
         `or accept that by naming it in \`unguarded\``,
     );
+    this.tool = tool;
   }
 }
 

@@ -26,8 +26,9 @@ const SOURCE = "langchain";
 
 /** What the adapter reads of a tool: anything the framework can `invoke` by a name. */
 export interface LangChainTool {
+  /** Name by which the model calls it. */
   readonly name: string;
-  // Parameter types vary with each tool; `never` accepts them all.
+  /** Runs it. Parameter types vary with each tool; `never` accepts them all. */
   readonly invoke: (input: never, config?: never) => Promise<unknown>;
 }
 
@@ -188,7 +189,9 @@ async function checkedUpdate(update: unknown, show: Show): Promise<unknown> {
 
 /** What the adapter reads of a chat model. */
 export interface LangChainModel {
+  /** Where every call of the framework that is not streamed ends. */
   readonly _generate: (messages: never, options: never, run?: never) => Promise<unknown>;
+  /** Where every streamed call ends. */
   readonly _streamResponseChunks?: (
     messages: never,
     options: never,

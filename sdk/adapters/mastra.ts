@@ -23,8 +23,9 @@ const SOURCE = "mastra";
 
 /** What the adapter reads of a tool of the framework, or of one of the Vercel AI SDK. */
 export interface MastraTool {
+  /** The tool's own name; the model goes by the key it is given under. */
   readonly id?: string;
-  // Parameter types vary with each tool; `never` accepts them all.
+  /** Runs it. Parameter types vary with each tool; `never` accepts them all. */
   readonly execute?: ((input: never, context: never) => unknown) | undefined;
 }
 
@@ -79,9 +80,12 @@ function guardedTool<Tool extends MastraTool>(guard: Guard, name: string, tool: 
 }
 
 /** A tool call as the framework's hooks are told of it. */
-interface HookCall {
+export interface HookCall {
+  /** Name by which the model called it. */
   readonly toolName: string;
+  /** Its arguments. */
   readonly input: unknown;
+  /** What the framework tells a tool of its run. */
   readonly context?: unknown;
 }
 

@@ -21,6 +21,7 @@ const TASK_RESULT = "tasks/result";
 
 /** What the adapter reads of a client. */
 export interface McpClient {
+  /** Where every request of the client passes. */
   readonly request: (request: never, schema: never, options?: never) => Promise<unknown>;
 }
 
@@ -80,12 +81,15 @@ export function guardClient<Client extends McpClient>(guard: Guard, client: Clie
 
 /** What the adapter reads of a transport. */
 export interface McpTransport {
+  /** Where every message that goes out passes. */
   readonly send: (message: never, options?: never) => Promise<void>;
 }
 
 /** What the adapter reads of a server, high-level or low-level. */
 export interface McpServer {
+  /** Takes the transport that every message passes. */
   readonly connect: (transport: never) => Promise<void>;
+  /** Whether it has one already. */
   readonly isConnected?: () => boolean;
 }
 

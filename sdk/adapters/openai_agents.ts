@@ -30,7 +30,9 @@ const SOURCE = "openai-agents";
 
 /** What the adapter reads of any tool of the framework. */
 export interface OpenAiTool {
+  /** `function`, `shell`, `apply_patch`, `computer`, `hosted_tool`. */
   readonly type: string;
+  /** Name by which the model calls it. */
   readonly name: string;
 }
 
@@ -180,7 +182,9 @@ function overridden<T extends object>(original: T, overrides: Record<string, unk
 
 /** What the adapter reads of an MCP server of the framework. */
 export interface OpenAiMcpServer {
+  /** The server's name. */
   readonly name: string;
+  /** Calls one of its tools. */
   readonly callTool: (
     tool: string,
     args: Record<string, unknown> | null,
@@ -226,7 +230,9 @@ export function guardMcpServer<Server extends OpenAiMcpServer>(
 
 /** What the adapter reads of a model of the framework. */
 export interface OpenAiModel {
+  /** A whole answer. */
   readonly getResponse: (request: never) => Promise<unknown>;
+  /** An answer as it comes. */
   readonly getStreamedResponse: (request: never) => AsyncIterable<unknown>;
 }
 
@@ -261,6 +267,7 @@ export function guardModel<Model extends OpenAiModel>(
 
 /** What the adapter reads of a model provider of the framework. */
 export interface OpenAiModelProvider {
+  /** A model by its name. */
   readonly getModel: (name?: string) => OpenAiModel | Promise<OpenAiModel>;
 }
 

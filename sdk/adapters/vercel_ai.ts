@@ -27,9 +27,11 @@ const SOURCE = "vercel-ai";
 
 /** What the adapter reads of a tool of the framework. */
 export interface AiSdkTool {
+  /** `provider` for tools of a provider's making. */
   readonly type?: string | undefined;
+  /** Whether the provider runs it. */
   readonly isProviderExecuted?: boolean | undefined;
-  // The framework's own parameter types vary with each tool; `never` accepts them all.
+  /** Runs it here. Parameter types vary with each tool; `never` accepts them all. */
   readonly execute?: ((input: never, options: never) => unknown) | undefined;
 }
 
@@ -168,15 +170,20 @@ export interface GuardModelOptions extends UnguardedTools {
 }
 
 /** A tool as the model is offered it. */
-interface OfferedTool {
+export interface OfferedTool {
+  /** `function` or `provider`. */
   readonly type: string;
+  /** Name by which the model calls it. */
   readonly name: string;
 }
 
 /** What the middleware reads of a model call. */
-interface ModelParams {
+export interface ModelParams {
+  /** The messages. */
   readonly prompt?: unknown;
+  /** What the model may call. */
   readonly tools?: readonly OfferedTool[] | undefined;
+  /** Ends the call. */
   readonly abortSignal?: AbortSignal | undefined;
 }
 
@@ -189,6 +196,7 @@ interface ReportedResult {
 
 /** The framework's language-model middleware, as far as this adapter uses it. */
 export interface AiSdkMiddleware {
+  /** The framework's version of middlewares. */
   readonly specificationVersion: "v4";
   /** Asks, then lets the model answer. */
   readonly wrapGenerate: <Result>(call: {

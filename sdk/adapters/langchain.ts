@@ -156,7 +156,7 @@ async function checkedResult(result: unknown, show: Show): Promise<unknown> {
   }
   if (isCommand(result)) {
     const update = await checkedUpdate(result.update, show);
-    return update === result.update ? result : withOverrides(result, { update });
+    return update === result.update ? result : withUpdate(result, update);
   }
   return await show(result);
 }
@@ -166,6 +166,17 @@ function withContent(message: object, content: unknown): object {
   const made_with: unknown = Reflect.get(message, "lc_kwargs");
   const rest = typeof made_with === "object" ? { lc_kwargs: { ...made_with, content } } : {};
   return withOverrides(message, { content, ...rest });
+}
+
+/** A command keeps what it was made with under a symbol of the framework's. */
+function withUpdate(command: object, update: unknown): object {
+  const made_with = Object.getOwnPropertySymbols(command).flatMap((key) => {
+    const value: unknown = Reflect.get(command, key);
+    return typeof value === "object" && value !== null && "update" in value
+      ? [[key, { ...value, update }] as const]
+      : [];
+  });
+  return withOverrides(command, { update, ...Object.fromEntries(made_with) });
 }
 
 /** What a command writes into the state of the graph, where the model reads its messages. */

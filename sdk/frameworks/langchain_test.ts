@@ -205,6 +205,8 @@ Deno.test("langchain: messages and commands that a tool makes itself are redacte
   for (const result of results) {
     const stored = JSON.stringify(result);
     assert.ok(stored.includes(LABEL) && !stored.includes(LEAKED_KEY), stored);
+    const everything = Deno.inspect(result, { depth: 20 });
+    assert.ok(!everything.includes(LEAKED_KEY), everything);
   }
 });
 

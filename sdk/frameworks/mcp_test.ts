@@ -251,9 +251,15 @@ Deno.test("mcp server: a call that its client gave up while it was held does not
 });
 
 Deno.test("mcp server: a held call ends with its connection", async () => {
+  const told = Promise.withResolvers<void>();
   const guard: Guard = {
     beforeTool: ({ signal }) =>
-      new Promise((_, reject) => signal?.addEventListener("abort", () => reject(signal.reason))),
+      new Promise((_, reject) =>
+        signal?.addEventListener("abort", () => {
+          told.resolve();
+          reject(signal.reason);
+        })
+      ),
     afterTool: ({ result }) => Promise.resolve(result),
     beforeModel: () => Promise.resolve(),
   };
@@ -270,6 +276,7 @@ Deno.test("mcp server: a held call ends with its connection", async () => {
   const ended = assert.rejects(held, /[Cc]onnection closed/);
   await client.ping();
   await client.close();
+  await told.promise;
   await ended;
   assert.equal(ran, 0);
 });

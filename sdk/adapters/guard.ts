@@ -139,7 +139,8 @@ export function withOverrides<T extends object>(original: T, overrides: object):
     Object.getPrototypeOf(original),
     Object.getOwnPropertyDescriptors(original),
   );
-  for (const [key, value] of Object.entries(overrides)) {
+  for (const key of Reflect.ownKeys(overrides)) {
+    const value: unknown = Reflect.get(overrides, key);
     Object.defineProperty(copy, key, {
       value,
       writable: true,

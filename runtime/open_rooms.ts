@@ -7,6 +7,7 @@
 import { VERSION } from "../core/version.ts";
 import { Channel } from "../grpc/mod.ts";
 import { witnessedDecisions, witnessedPipeline } from "./attestation/witnessing.ts";
+import { type Correlation, openCorrelation } from "./correlation/room.ts";
 import { loadLocalPolicy, type LocalPolicy } from "./decisions/fallback.ts";
 import { gatewayOver } from "./decisions/gateway_client.ts";
 import { type OpenDecisions, openDecisions } from "./decisions/open.ts";
@@ -42,6 +43,7 @@ export async function openRooms(shared: Shared): Promise<Rooms> {
   await using opened = new AsyncDisposableStack();
   const spool = opened.use(await spoolOf(shared, nats_set_up.state === "configured"));
   const kept = opened.use(pipelineOf(shared, spool, local_policy));
+  const correlation = opened.use(correlationOf(shared, kept));
   const pipeline = witnessedPipeline(kept, attestation);
   // What deciding itself puts on record is no report of a client's.
   const deciding = await decisionsOf(shared, opened, {
@@ -67,6 +69,7 @@ export async function openRooms(shared: Shared): Promise<Rooms> {
     states: () => ({
       spool: spool.status,
       pipeline: kept.status,
+      correlation: correlation.status(),
       decisions: deciding.status(),
       gateway: forwarder?.status ?? { state: "unconfigured" },
       nats: nats?.status ?? nats_set_up.state,
@@ -117,6 +120,18 @@ function pipelineOf(shared: Shared, spool: Spool, local_policy: LocalPolicy): Pi
     flush_interval_ms: config.pipeline.flush_interval_ms,
     subscriber_rows: config.pipeline.broadcast_capacity,
     field_bytes: config.pipeline.field_bytes_max,
+  });
+}
+
+function correlationOf(shared: Shared, pipeline: Pipeline): Correlation {
+  const { config, metrics, timers, newId } = shared;
+  return openCorrelation({
+    pipeline,
+    metrics,
+    timers,
+    newId,
+    window_ms: config.pipeline.correlation_window_ms,
+    interval_ms: config.pipeline.correlation_interval_ms,
   });
 }
 

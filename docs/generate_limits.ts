@@ -8,6 +8,7 @@
 import { IPC_LIMITS } from "../proto/ipc/limits.ts";
 import { BROKER_LIMITS } from "../runtime/broker/limits.ts";
 import { IPC_ROOM_LIMITS } from "../runtime/ipc/limits.ts";
+import { LOCAL_ORDER_LIMITS } from "../runtime/orders/limits.ts";
 import { HEALTH_LIMITS } from "../runtime/health/limits.ts";
 import { SERVER_BOUNDS } from "../grpc/bounds.ts";
 import { APPROVAL_LIMITS } from "../core/approval/limits.ts";
@@ -78,6 +79,7 @@ const TABLES: readonly Table[] = [
   { title: "Web listener", source: "gateway/config.ts", values: WEB_LIMITS },
   { title: "SDK", source: "sdk/limits.ts", values: SDK_LIMITS },
   { title: "SDK transports", source: "sdk/transports/limits.ts", values: TRANSPORT_LIMITS },
+  { title: "Local orders", source: "runtime/orders/limits.ts", values: LOCAL_ORDER_LIMITS },
   { title: "Runtime health", source: "runtime/health/limits.ts", values: HEALTH_LIMITS },
   { title: "Ledger", source: "core/ledger/limits.ts", values: LEDGER_LIMITS },
   { title: "Ledger room", source: "gateway/ledger/limits.ts", values: LEDGER_ROOM_LIMITS },

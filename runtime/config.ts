@@ -96,6 +96,8 @@ export interface RuntimeConfig {
   readonly spool: string;
   /** Where Deno agents ask for permissions; absent: no broker. */
   readonly broker_socket?: string;
+  /** File in which an operator gives orders at this runtime; absent: nobody does. */
+  readonly orders?: string;
   readonly layers: LayersConfig;
   readonly shutdown_timeout_ms: number;
   readonly allow_privileged: boolean;
@@ -155,6 +157,7 @@ function configFrom(flags: Flags): RuntimeConfig {
     state_dir,
     spool: inOwnDirectory("spool", pathOf(flags, "spool")) ?? `${state_dir}/spool.db`,
     ...present("broker_socket", inOwnDirectory("broker-socket", pathOf(flags, "broker-socket"))),
+    ...present("orders", pathOf(flags, "orders")),
     layers: {
       ...present("override", optional(flags, "layers")),
       ebpf_socket: pathOf(flags, "ebpf-socket") ?? "/run/aa-ebpf-loaderd.sock",

@@ -46,6 +46,7 @@ const PATHS = [
   "trust-agent-keys-file",
   "broker-socket",
   "ebpf-socket",
+  "orders",
   "libc",
 ] as const;
 const SWITCHES = [

@@ -33,6 +33,8 @@ usage: deno task runtime --agent-id ID [flags]
   --gateway-fail-open        answer from local rules while the gateway is away; by default all is denied
   --allow-remote-plaintext   permit http:// to another machine
   --local-policy FILE        local rules, TOML (default /etc/aa/policy.toml; AA_POLICY_PATH)
+  --orders FILE              an operator's orders at this runtime: \`pause *\`, \`terminate agent:ID\`, one a
+                             line, in force within half a second; best owned by another user
   --no-local-policy          none; without a gateway every query is then denied
 
   --state-dir DIR            what the runtime keeps, mode 0700 (default .aasm/runtime-ID)

@@ -13,8 +13,9 @@ import { gatewayOver } from "./decisions/gateway_client.ts";
 import { type OpenDecisions, openDecisions } from "./decisions/open.ts";
 import { NATS_READER, NatsPublisher, type NatsSetUp, setUpNats } from "./nats/publisher.ts";
 import { serverOf } from "./nats/config.ts";
-import type { SpoolSink } from "./parts.ts";
 import { openBroker } from "./open_broker.ts";
+import { OrderFile } from "./orders/order_file.ts";
+import type { SpoolSink } from "./parts.ts";
 import { openPipeline, type Pipeline } from "./pipeline/pipeline.ts";
 import type { Rooms, Shared } from "./rooms.ts";
 import { readSecretLine } from "./secret_file.ts";
@@ -53,6 +54,8 @@ export async function openRooms(shared: Shared): Promise<Rooms> {
     token,
   });
   const decisions = witnessedDecisions(deciding.decisions, attestation);
+  const orders = ordersOf(shared, deciding);
+  if (orders !== undefined) opened.use(orders);
   const forwarder = forwarderOf(shared, spool, deciding.sink);
   if (forwarder !== undefined) opened.use(forwarder);
   const nats = await publisherOf(shared, spool, nats_set_up);
@@ -65,12 +68,13 @@ export async function openRooms(shared: Shared): Promise<Rooms> {
     decisions,
     pipeline,
     brokerServing: () => broker?.serving() === true,
-    failed: () => spool.state() === "failed",
+    failed: () => spool.state() === "failed" || orders?.status.state === "damaged",
     states: () => ({
       spool: spool.status,
       pipeline: kept.status,
       correlation: correlation.status(),
       decisions: deciding.status(),
+      orders: orders?.status ?? { state: "unconfigured" },
       gateway: forwarder?.status ?? { state: "unconfigured" },
       nats: nats?.status ?? nats_set_up.state,
       broker: broker?.status() ?? { state: "unconfigured" },
@@ -178,6 +182,22 @@ async function decisionsOf(
     timers,
     newId,
   }));
+}
+
+/** In force before the first query can come. */
+function ordersOf(shared: Shared, deciding: OpenDecisions): OrderFile | undefined {
+  const { config, own_uid, timers, log } = shared;
+  if (config.orders === undefined) return undefined;
+  const orders = new OrderFile({
+    path: config.orders,
+    own_uid,
+    timers,
+    log,
+    apply: (op_id, signal) => deciding.order(op_id, signal),
+  });
+  orders.look();
+  orders.start();
+  return orders;
 }
 
 async function channelOf(gateway: NonNullable<Shared["config"]["gateway"]>): Promise<Channel> {

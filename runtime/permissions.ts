@@ -73,6 +73,7 @@ export function runtimePermissions(
       gateway?.ca_file,
       gateway?.token_file,
       config.local_policy?.path,
+      config.orders,
       nats?.config_file,
       ipc.trusted_keys_file,
       layers.ebpf_socket,

@@ -73,7 +73,7 @@ class Arrived {
     if (this.#start >= SPACE_MIN_BYTES) {
       this.#buffer.copyWithin(0, this.#start, this.#end);
     } else {
-      const grown = new Uint8Array(this.#buffer.length * 2);
+      const grown = new Uint8Array(grownTo(this.#buffer.length));
       grown.set(this.#buffer.subarray(this.#start, this.#end));
       this.#buffer = grown;
     }
@@ -101,6 +101,13 @@ class Arrived {
     this.#start = from + length;
     return this.#buffer.slice(from, from + length);
   }
+}
+
+/** Room for the largest frame and one more read; beyond it only where whole frames are not taken. */
+const WHOLE_FRAME_BYTES = IPC_LIMITS.frame_body_bytes_max + IPC_LIMITS.read_buffer_bytes;
+
+function grownTo(bytes: number): number {
+  return bytes < WHOLE_FRAME_BYTES ? Math.min(bytes * 2, WHOLE_FRAME_BYTES) : bytes * 2;
 }
 
 /** What a length prefix says, with the bytes it takes itself. */

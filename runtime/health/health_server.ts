@@ -42,7 +42,9 @@ export function answerHealth(request: Request, sources: HealthSources): Response
   if (request.method !== "GET" && request.method !== "HEAD") {
     return text(405, "method not allowed\n", { allow: "GET, HEAD" });
   }
-  if (sources.token !== undefined && !bears(request, sources.token)) {
+  if (sources.token === undefined) {
+    if (!namesAddress(request)) return text(403, "ask by address, not by name\n");
+  } else if (!bears(request, sources.token)) {
     return text(401, "a bearer token is needed\n", { "www-authenticate": "Bearer" });
   }
   switch (new URL(request.url).pathname) {
@@ -68,6 +70,15 @@ function text(status: number, body: string, headers: Record<string, string> = {}
     status,
     headers: { "content-type": "text/plain; charset=utf-8", ...NO_STORE, ...headers },
   });
+}
+
+/**
+ * A web page can make a browser on this machine ask here, under a name of its own that it points to
+ * loopback. It cannot do so under an address or `localhost`.
+ */
+function namesAddress(request: Request): boolean {
+  const { hostname } = new URL(request.url);
+  return hostname === "localhost" || /^[0-9.]+$/.test(hostname) || hostname.startsWith("[");
 }
 
 function bears(request: Request, token: Uint8Array): boolean {

@@ -36,8 +36,9 @@ async function ask(
   path: string,
   changed: Partial<HealthSources> = {},
   init: RequestInit = {},
+  host = "127.0.0.1:8080",
 ): Promise<[status: number, body: string]> {
-  const response = answerHealth(new Request(`http://h${path}`, init), sources(changed));
+  const response = answerHealth(new Request(`http://${host}${path}`, init), sources(changed));
   return [response.status, await response.text()];
 }
 
@@ -78,6 +79,16 @@ Deno.test("trap R10: where a token is asked for, nothing is said without it", as
   for (const path of ["/ready", "/metrics", "/nothing"]) {
     assert.equal((await ask(path, { token }))[0], 401);
   }
+});
+
+Deno.test("a web page's own name for this machine is not answered; a token makes names good", async () => {
+  assert.equal((await ask("/health", {}, {}, "attacker.example:8080"))[0], 403);
+  for (const host of ["localhost:8080", "127.0.0.1", "[::1]:8080", "10.0.0.7:8080"]) {
+    assert.equal((await ask("/health", {}, {}, host))[0], 200, host);
+  }
+  const token = new TextEncoder().encode("a-token");
+  const headers = { authorization: "Bearer a-token" };
+  assert.equal((await ask("/health", { token }, { headers }, "runtime-1.internal"))[0], 200);
 });
 
 Deno.test("it serves on the address it was given, and names one it cannot have", async () => {

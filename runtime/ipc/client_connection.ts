@@ -59,6 +59,8 @@ export interface ConnectionRooms {
   readonly monotonic_us: () => number;
   /** Fresh randomness for nonces. */
   readonly random: (bytes: number) => Uint8Array;
+  /** Told of what should never happen, so that somebody may see it. */
+  readonly fault: (error: unknown) => void;
 }
 
 /** A client of the socket. */
@@ -112,7 +114,9 @@ export class ClientConnection {
       }
       this.close("peer_closed");
     } catch (error) {
-      this.close(reasonOf(error));
+      const reason = reasonOf(error);
+      if (reason === "runtime_fault" && this.#closed === undefined) this.#rooms.fault(error);
+      this.close(reason);
     }
     return this.#closed ?? "peer_closed";
   }

@@ -70,6 +70,10 @@ export class IpcServer implements ClientMessages {
       cut_frames: new ByteBudget(IPC_ROOM_LIMITS.cut_frames_bytes_max),
       monotonic_us: options.timers.monotonic_us,
       random: options.random,
+      fault: (error) => {
+        const name = error instanceof Error ? error.name : "unknown";
+        options.log("error", "a connection ended by a fault of the runtime", { error: name });
+      },
     };
   }
 

@@ -269,6 +269,23 @@ Deno.test("a frame that never ends is closed by its time, and held no more than 
   assert.equal(socket.metrics.closed("frame_late"), 1);
 });
 
+Deno.test("giants that many peers send at once share one bound; who goes past it is closed alone", async () => {
+  await using socket = await startSocket();
+  const peers = await Promise.all(Array.from({ length: 10 }, () => RawClient.join(socket.path)));
+  const giant = new Uint8Array(7 * 1_048_576);
+  await Promise.all(peers.map(async (peer) => {
+    // The length of a body of 8 MiB, and most of it.
+    await peer.send(Uint8Array.of(2, 0x80, 0x80, 0x80, 0x04)).catch(() => {});
+    await peer.send(giant).catch(() => {});
+  }));
+  await until(() => socket.metrics.closed("cut_frames_full") >= 1, "one went past the bound");
+  assert.ok(socket.server.connections >= 7, `${socket.server.connections} are left`);
+  using other = await RawClient.join(socket.path);
+  await other.send(queryFrame("q"));
+  assert.equal((await other.answer()).reason, "q");
+  for (const peer of peers) peer.close();
+});
+
 Deno.test("a peer that takes no answers is closed, and blocks nobody", async () => {
   const large = "x".repeat(1_000_000);
   await using socket = await startSocket({

@@ -143,6 +143,36 @@ Deno.test("after kill -9 the next one takes the stale socket, and has what was a
   });
 });
 
+Deno.test("trap R12: an order in a file ends what waits and what comes, with no gateway in reach", async () => {
+  await inPrivateDirectory(async (directory) => {
+    await Deno.writeTextFile(`${directory}/orders`, "");
+    await Deno.chmod(`${directory}/orders`, 0o644);
+    const rules = `${directory}/policy.toml`;
+    await Deno.writeTextFile(rules, '[[rules]]\nname = "none"\nblocked_actions = []\n');
+    const runtime = await startRuntimeProcess(
+      ["--orders", "orders", "--local-policy", "policy.toml"],
+      directory,
+    );
+    try {
+      using client = await RawClient.join(runtime.socket);
+      await client.send(askingFor("search"));
+      const free = await client.answer();
+      await Deno.writeTextFile(`${directory}/orders`, "terminate *\n");
+      let answer = free;
+      for (const deadline_ms = performance.now() + 30_000; performance.now() < deadline_ms;) {
+        await client.send(askingFor("search"));
+        answer = await client.answer();
+        if (answer.reason.startsWith("OpTerminatedError")) break;
+      }
+      assert.equal(free.decision, common.Decision.ALLOW, free.reason);
+      assert.equal(answer.decision, common.Decision.DENY);
+      assert.match(answer.reason, /^OpTerminatedError/);
+    } finally {
+      await runtime.stop();
+    }
+  });
+});
+
 /** Whether this test process, and so what it starts, holds CAP_SYS_ADMIN, CAP_PERFMON or CAP_BPF. */
 function privileged(): boolean {
   try {

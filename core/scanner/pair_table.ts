@@ -5,7 +5,7 @@
  * @module
  */
 import { BASE64, CLASS, NON_ASCII, SPACE } from "./byte_class.ts";
-import { PREFIXES } from "./detectors/prefix.ts";
+import { type Prefix, PREFIXES } from "./detectors/prefix.ts";
 
 /** White space or a byte outside ASCII is in the pair: no token goes on over it. */
 export const CUTS_TOKEN = 0x01;
@@ -41,9 +41,34 @@ const place_of_pair = new Uint16Array(65_536);
 
 /** Letters of English from common to rare: only the order of magnitude matters. */
 const COMMON = " etaoinsrhldcumfpgwybvkxjqz";
+/** Pairs of letters that are more common than their letters say. */
+const COMMON_PAIRS: ReadonlySet<string> = new Set(
+  ("th he in er an re nd at on nt ha es st en ed to it ou ea hi is or ti as te et ng of al de se " +
+    "le sa si ar ve ra ld ur ro ri io ic ne me co ta ec ma li el la ho be ac no ch ll ll us ce " +
+    "ge ss ee tt ff oo ke pr lo ai ct ly ul un om so wh wi ad em ca tr po ac ry ow im id ns s. :: " +
+    "sk ks ok ey fa by va ap xp 01 20 00 10 19 12 9. 1. 0. " +
+    '": ", ," =" // -- () ./ \\n')
+    .split(" "),
+);
 
 /** Signs of each pair. */
 export const PAIR_SIGNS: Uint8Array = buildTable();
+
+/**
+ * What stands next to a pair in some prefix: for each pair with places 256 flags for the byte after
+ * it, then 256 for the byte before it. A prefix is known by one of the two.
+ */
+const neighbours = new Uint8Array(PLACES.length << 9);
+PLACES.forEach((places, index) => {
+  for (const place of places) markNeighbour(index << 9, place);
+});
+
+/** False when no prefix has the pair between these two bytes. */
+export function fitsPrefix(pair: number, before: number, after: number): boolean {
+  const index = ((place_of_pair[pair] as number) - 1) << 9;
+  return ((neighbours[index | after] as number) | (neighbours[index | 256 | before] as number)) !==
+    0;
+}
 
 /** The prefixes a pair with the sign {@linkcode PREFIX} can be part of. */
 export function prefixPlaces(pair: number): readonly PrefixPlace[] {
@@ -128,10 +153,10 @@ function markPrefix(table: Uint8Array, index: number): void {
     throw new RangeError(`prefix \`${prefix?.text}\` is too short: expected 3 characters`);
   }
   const { text } = prefix;
-  for (const parity of [0, 1]) {
+  for (const parity of prefix.at_start === true ? [0] : [0, 1]) {
     let offset = parity;
     for (let at = parity; at + 1 < text.length; at += 2) {
-      if (frequency(text, at) < frequency(text, offset)) offset = at;
+      if (frequency(prefix, at) < frequency(prefix, offset)) offset = at;
     }
     for (const first of writtenAs(text[offset] ?? "", prefix.exact_case)) {
       for (const second of writtenAs(text[offset + 1] ?? "", prefix.exact_case)) {
@@ -139,6 +164,20 @@ function markPrefix(table: Uint8Array, index: number): void {
         addPlace(pairOf(first, second), { prefix: index, offset });
       }
     }
+  }
+}
+
+/** The rarer of the two neighbours tells more. */
+function markNeighbour(index: number, { prefix: number, offset }: PrefixPlace): void {
+  const prefix = PREFIXES[number];
+  if (prefix === undefined) return;
+  const { text, exact_case } = prefix;
+  const after = text[offset + 2];
+  const before = text[offset - 1];
+  const by_after = before === undefined ||
+    after !== undefined && weight(after.toLowerCase()) <= weight(before.toLowerCase());
+  for (const byte of writtenAs((by_after ? after : before) ?? "", exact_case)) {
+    neighbours[by_after ? index | byte : index | 256 | byte] = 1;
   }
 }
 
@@ -153,14 +192,19 @@ function addPlace(pair: number, place: PrefixPlace): void {
 }
 
 /** How common a pair of characters is in text and code, roughly. */
-function frequency(text: string, at: number): number {
-  return weight(text[at] ?? "") * weight(text[at + 1] ?? "");
+function frequency({ text, exact_case }: Prefix, at: number): number {
+  const pair = text.slice(at, at + 2);
+  // Where case does not matter, the small letters are looked for too.
+  const seen = exact_case ? pair : pair.toLowerCase();
+  const times = COMMON_PAIRS.has(seen) ? 4 : 1;
+  return times * weight(seen[0] ?? "") * weight(seen[1] ?? "");
 }
 
 function weight(character: string): number {
   const rank = COMMON.indexOf(character);
   if (rank >= 0) return 30 - rank;
   if (/[A-Z]/.test(character)) return 3;
-  if (/[0-9]/.test(character)) return 6;
-  return /[-/"=.]/.test(character) ? 10 : 4;
+  if (/[0-9]/.test(character)) return 10;
+  if (character === '"') return 25;
+  return /[-/=.:]/.test(character) ? 12 : 5;
 }

@@ -90,7 +90,7 @@ function plainVendor(
   const word = (place: number): boolean => !/[A-Za-z0-9]$/.test(text.slice(0, place));
   switch (rule.form) {
     case "vendor": {
-      let from = at;
+      let from = rule.before === undefined && /^[^A-Za-z0-9]/.test(prefix.text) ? at + 1 : at;
       if (rule.before !== undefined) {
         const run = shapePattern([{ chars: rule.before.chars, least: 0 }]).replace(/\(\?!.*$/, "");
         from -= new RegExp(`${run}$`).exec(text.slice(0, at))?.[0].length ?? 0;
@@ -183,7 +183,8 @@ function plainLiterals(text: string, report: Report, late: Report): void {
   for (let at = 0; at < text.length; at++) {
     const pair = /^"type"[\0-\x20]{0,16}:[\0-\x20]{0,16}"service_account"/.exec(lower.slice(at));
     const prefix = PREFIXES
-      .filter(({ text: own, rule, exact_case }) => {
+      .filter(({ text: own, rule, exact_case, at_start }) => {
+        if (at_start === true && at > 0) return false;
         if (rule.form === "gcp") return pair !== null;
         if (rule.form === "label") return false;
         return exact_case ? text.startsWith(own, at) : lower.startsWith(own.toLowerCase(), at);
@@ -386,6 +387,14 @@ function clears(text: string): boolean {
     text.replace(/[^+/_-]/g, "").length <= text.length * 0.1;
 }
 
+const isSnowflake = (run: string): boolean => /^\d{17,20}$/.test(raw(run));
+
+const RUN_TOKENS: readonly (readonly [RegExp, string])[] = [
+  [/^xai-([A-Za-z0-9]{64,80})$/, "xai_key"],
+  [/^cio([A-Za-z0-9]{32})$/, "crates_token"],
+  [/^gloas-([A-Za-z0-9]{64})$/, "gitlab_token"],
+];
+
 function plainEntropy(original: string, found: readonly PlainSpan[], report: Report): void {
   const labels = ["", ...[...CREDENTIAL_KINDS, "Custom"].map((kind) => `:${kind}`)];
   const text = labels.reduce((result, label) => {
@@ -414,9 +423,15 @@ function plainEntropy(original: string, found: readonly PlainSpan[], report: Rep
   const tail = new RegExp(`^\\.[${BASE64}]{6}\\.[${BASE64}]{27,40}(?![${BASE64}])`);
   for (const { 0: run, index } of runs) {
     const rest = tail.exec(text.slice(index + run.length))?.[0];
-    if (run.length < 23 || run.length > 28 || rest === undefined) continue;
-    if (!/^\d{17,20}$/.test(raw(run))) continue;
-    report(kind, index, index + run.length + rest.length, "discord_bot_token");
+    if (run.length >= 23 && run.length <= 28 && rest !== undefined && isSnowflake(run)) {
+      report(kind, index, index + run.length + rest.length, "discord_bot_token");
+    }
+    for (const [pattern, detector] of RUN_TOKENS) {
+      const value = pattern.exec(run)?.[1] ?? "";
+      if (/[0-9]/.test(value) && /[A-Za-z]/.test(value)) {
+        report(kind, index, index + run.length, detector);
+      }
+    }
   }
   for (const run of runs) {
     if (run[0].length >= 20 && clears(run[0])) report(kind, run.index, run.index + run[0].length);
@@ -554,6 +569,9 @@ const VALID: readonly string[] = [
   "GB82 WEST 1234 5698 7654 32",
   "DE89370400440532013000",
   "left-pad@1.3.0",
+  "cio" + "3aB7".repeat(8),
+  "xai-" + "3aB7".repeat(20),
+  "gloas-" + "3ab7".repeat(16),
   "Private-Lines: 2\nAAAAgQC7\nb3Jh==\nPrivate-MAC: 00",
 ];
 

@@ -11,6 +11,7 @@ import {
   CUTS_TOKEN,
   DIGITS,
   ESCAPE,
+  fitsPrefix,
   PAIR_SIGNS,
   PREFIX,
   WIDE,
@@ -56,7 +57,7 @@ const EDGE_HALF = CUTS * 2;
  * @param entropy Whether {@linkcode Watch.token} and {@linkcode Watch.split} are wanted.
  * @returns Bits {@linkcode HAS_ESCAPE} and {@linkcode HAS_WIDE}; a bit that is not set is certain.
  */
-export function sweep({ pairs, length }: Utf8Text, watch: Watch, entropy: boolean): number {
+export function sweep({ bytes, pairs, length }: Utf8Text, watch: Watch, entropy: boolean): number {
   // INVARIANT: the padding behind a text is wider than a block.
   const end = ((length + 7) >> 3) << 2;
   let seen = 0;
@@ -102,10 +103,16 @@ export function sweep({ pairs, length }: Utf8Text, watch: Watch, entropy: boolea
     if ((four & DIGITS) !== 0) watch.digits(at * 2);
     if ((any & NOTABLE) === 0) continue;
     for (let pair = at; pair < at + 4; pair++) {
-      const signs = PAIR_SIGNS[pairs[pair] as number] as number;
-      if ((signs & PREFIX) !== 0) watch.prefix(pair * 2, pairs[pair] as number);
-      if ((signs & AT_SIGN) !== 0) watch.email(pair * 2);
-      if ((signs & WIDE) !== 0 && !has_wide) has_wide = watch.wide(pair * 2);
+      const both = pairs[pair] as number;
+      const signs = PAIR_SIGNS[both] as number;
+      if ((signs & NOTABLE) === 0) continue;
+      const place = pair * 2;
+      if (
+        (signs & PREFIX) !== 0 &&
+        fitsPrefix(both, place === 0 ? 0 : bytes[place - 1] as number, bytes[place + 2] as number)
+      ) watch.prefix(place, both);
+      if ((signs & AT_SIGN) !== 0) watch.email(place);
+      if ((signs & WIDE) !== 0 && !has_wide) has_wide = watch.wide(place);
     }
   }
   return ((seen & ESCAPE) === 0 ? 0 : HAS_ESCAPE) | (has_wide ? HAS_WIDE : 0);

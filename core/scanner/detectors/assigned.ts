@@ -39,6 +39,26 @@ function each(
   return texts.map((text) => assigned(detector, text, value, extra));
 }
 
+/** What stands before an authentication scheme, where anything does. */
+const BEFORE_SCHEME = [" ", '"', "'", ":", "=", "`", "\n", "\t"];
+
+/**
+ * The name of an authentication scheme is an ordinary word: it is looked for together with the
+ * character before it, which is rare where the word is not.
+ */
+function schemes(
+  detector: DetectorName,
+  name: string,
+  value: Shape,
+  extra: Extra,
+): Prefix[] {
+  const first = assigned(detector, name, value, { ...extra, glued: true });
+  return [
+    { ...first, exact_case: true, at_start: true },
+    ...BEFORE_SCHEME.map((sign) => ({ ...first, text: sign + name, exact_case: true })),
+  ];
+}
+
 const PASSWORD = {
   glued: true,
   closed: false,
@@ -89,12 +109,8 @@ export const ASSIGNED: readonly Prefix[] = [
       closed: false,
     }, "AzureConnectionString")
   ),
-  assigned("http_basic_auth", "Basic ", [chars(TOKEN68, 6)], {
-    glued: true,
-    check: "basic_auth",
-  }),
-  assigned("http_bearer_token", "Bearer ", [chars(TOKEN68, 16)], {
-    glued: true,
+  ...schemes("http_basic_auth", "Basic ", [chars(TOKEN68, 6)], { check: "basic_auth" }),
+  ...schemes("http_bearer_token", "Bearer ", [chars(TOKEN68, 16)], {
     check: "mixed",
     closed: false,
   }),

@@ -74,8 +74,30 @@ export class DigitWatch {
     while (from > this.#done && mayPrecede(bytes[from - 1] as number, bytes[from] as number)) {
       from--;
     }
+    if (!this.#longEnough(from)) {
+      // Too few digits around the place for anything; what follows wakes this again.
+      this.#done = place;
+      return;
+    }
     while (from <= place) from = judgeAt(this.#text, from, this.spans, this.#strict);
     this.#done = from;
+  }
+
+  /** False when fewer digits stand there than the shortest number has: most dates and times. */
+  #longEnough(from: number): boolean {
+    const { bytes } = this.#text;
+    let digits = 0;
+    let at = from;
+    for (; digits < CHAIN_DIGITS_MIN; at++) {
+      const byte = bytes[at] as number;
+      if (byte >= 0x30 && byte <= 0x39 || byte >= 0x90 && byte <= 0x99) digits++;
+      else if (
+        !isDigitByte(byte) || isSeparatorByte(byte) && isSeparatorByte(bytes[at + 1] as number)
+      ) {
+        return false;
+      }
+    }
+    return true;
   }
 }
 

@@ -4,10 +4,11 @@
  * @module
  */
 import { BASE64, CLASS, classAt, HEX, NON_ASCII, SPACE, TERMINATOR } from "../byte_class.ts";
+import { CUTS_TOKEN, PAIR_SIGNS } from "../pair_table.ts";
 import { Spans } from "../spans.ts";
 import { characterBytes, type Utf8Text } from "../utf8.ts";
-import { DISCORD_ID_CHARS_MIN, findDiscord } from "./discord.ts";
 import { clearsBar, DISTINCT_MIN } from "./entropy_bar.ts";
+import { findRunToken } from "./run_token.ts";
 
 /** Bytes of a candidate of the first and the last pass, at most. */
 const TOKEN_BYTES_MAX = 64;
@@ -52,7 +53,7 @@ export function findEntropy({ bytes, length }: Utf8Text, spans: Spans): void {
       left_from = run;
       left_to = at;
     }
-    if (at - run >= DISCORD_ID_CHARS_MIN && byte === 0x2e) findDiscord(bytes, run, at, spans);
+    if (at - run >= DISTINCT_MIN) findRunToken(bytes, run, at, spans);
     run = at + 1;
     if (byte === 0x3a) continue;
     if (at - grouped >= HEX_DIGITS_MIN) findHex(bytes, grouped, at, spans);
@@ -87,33 +88,79 @@ export class EntropyWatch {
 
   /** Passes 1 to 4 on the token around a place; returns its end. */
   token(place: number): number {
-    const { bytes, length } = this.#text;
-    let token = place;
-    while (token > this.#token_end && !cutsToken(bytes, token - 1)) token--;
-    let run = token;
-    let grouped = token;
-    let at = token;
-    for (; at <= length; at++) {
-      const bits = CLASS[bytes[at] as number] as number;
-      if ((bits & BASE64) !== 0) continue;
-      if (at - run >= DISTINCT_MIN && clearsBar(bytes, run, at)) {
-        this.spans.add("GenericHighEntropy", run, at);
+    const { bytes } = this.#text;
+    const from = this.#tokenStart(place);
+    const end = this.#tokenEnd(place);
+    this.#token_end = end;
+    const size = end - from;
+    if (size < DISTINCT_MIN) return end;
+    if (size <= TOKEN_BYTES_MAX && clearsBar(bytes, from, end)) {
+      reportToken(bytes, from, end, this.spans);
+    }
+    this.#runs(from, end);
+    if (size >= HEX_DIGITS_MIN) this.#hexRuns(from, end);
+    return end;
+  }
+
+  /** Start of the token around a place, two bytes at a time. */
+  #tokenStart(place: number): number {
+    const { bytes, pairs } = this.#text;
+    const known = this.#token_end;
+    let pair = place >> 1;
+    while (
+      pair * 2 > known && ((PAIR_SIGNS[pairs[pair - 1] as number] as number) & CUTS_TOKEN) === 0
+    ) pair--;
+    const from = pair * 2;
+    return from > known && !cutsToken(bytes, from - 1) ? from - 1 : from;
+  }
+
+  /** End of the token around a place, two bytes at a time. */
+  #tokenEnd(place: number): number {
+    const { bytes, pairs } = this.#text;
+    let pair = place >> 1;
+    // INVARIANT: the padding behind the text cuts every token.
+    while (((PAIR_SIGNS[pairs[pair] as number] as number) & CUTS_TOKEN) === 0) pair++;
+    return cutsToken(bytes, pair * 2) ? pair * 2 : pair * 2 + 1;
+  }
+
+  /**
+   * Pass 3. Looks at every 23rd byte and walks back from there: where a byte that is no base64 comes
+   * before the last look, no run of 23 can hold both.
+   */
+  #runs(from: number, end: number): void {
+    const { bytes } = this.#text;
+    let run = from;
+    while (run + DISTINCT_MIN <= end) {
+      let at = run + DISTINCT_MIN - 1;
+      while (at >= run && isBase64(bytes, at)) at--;
+      if (at >= run) {
+        run = at + 1;
+        continue;
       }
-      if (at - run >= DISCORD_ID_CHARS_MIN && bytes[at] === 0x2e) {
-        findDiscord(bytes, run, at, this.spans);
-      }
+      at = run + DISTINCT_MIN;
+      while (isBase64(bytes, at)) at++;
+      if (clearsBar(bytes, run, at)) this.spans.add("GenericHighEntropy", run, at);
+      findRunToken(bytes, run, at, this.spans);
       run = at + 1;
-      if (bytes[at] === 0x3a) continue;
-      if (at - grouped >= HEX_DIGITS_MIN) findHex(bytes, grouped, at, this.spans);
-      grouped = at + 1;
-      if ((bits & (SPACE | NON_ASCII)) !== 0) break;
     }
-    const size = at - token;
-    if (size >= DISTINCT_MIN && size <= TOKEN_BYTES_MAX && clearsBar(bytes, token, at)) {
-      reportToken(bytes, token, at, this.spans);
+  }
+
+  /** Passes 2 and 4, in the same way. */
+  #hexRuns(from: number, end: number): void {
+    const { bytes } = this.#text;
+    let run = from;
+    while (run + HEX_DIGITS_MIN <= end) {
+      let at = run + HEX_DIGITS_MIN - 1;
+      while (at >= run && isGroupedHex(bytes, at)) at--;
+      if (at >= run) {
+        run = at + 1;
+        continue;
+      }
+      at = run + HEX_DIGITS_MIN;
+      while (isGroupedHex(bytes, at)) at++;
+      findHex(bytes, run, at, this.spans);
+      run = at + 1;
     }
-    this.#token_end = at;
-    return at;
   }
 
   /** Notes the pairs of runs that the run at a place is half of; returns its end. */
@@ -164,6 +211,12 @@ export class EntropyWatch {
 
 function isBase64(bytes: Uint8Array, at: number): boolean {
   return ((CLASS[bytes[at] as number] as number) & BASE64) !== 0;
+}
+
+/** A hex digit, `:` or `-`. */
+function isGroupedHex(bytes: Uint8Array, at: number): boolean {
+  const byte = bytes[at] as number;
+  return ((CLASS[byte] as number) & HEX) !== 0 || byte === 0x3a || byte === 0x2d;
 }
 
 function cutsToken(bytes: Uint8Array, at: number): boolean {

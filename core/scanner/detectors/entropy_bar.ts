@@ -38,7 +38,7 @@ export function clearsBar(
   to2 = 0,
 ): boolean {
   const size = to - from + to2 - from2;
-  if (size < DISTINCT_MIN) return false;
+  if (size < DISTINCT_MIN || !isDiverse(bytes, from, to, from2, to2)) return false;
   count(bytes, from, to);
   count(bytes, from2, to2);
   distinct = 0;
@@ -49,6 +49,49 @@ export function clearsBar(
   if (bits > BITS_GATE) return true;
   return bits > BITS_RELAXED && size >= RELAXED_BYTES_MIN &&
     looksLikeBase64(bytes, size, from, to, from2, to2);
+}
+
+/** Bit of each byte in one of three words: 0x20 to 0x3f, 0x40 to 0x5f, 0x60 to 0x7f. */
+const [WORD_1, WORD_2, WORD_3] = [1, 2, 3].map((word) =>
+  Int32Array.from({ length: 256 }, (_, byte) => byte >> 5 === word ? 1 << (byte & 31) : 0)
+) as [Int32Array, Int32Array, Int32Array];
+/** Bit of the space, which no candidate holds: some byte has no bit of its own. */
+const UNCOUNTED = 1;
+WORD_1.fill(UNCOUNTED, 0, 0x20).fill(UNCOUNTED, 0x80);
+
+/**
+ * False when there are too few different bytes: what ordinary tokens fail, seen without a branch.
+ */
+function isDiverse(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+  from2: number,
+  to2: number,
+): boolean {
+  let word_1 = 0;
+  let word_2 = 0;
+  let word_3 = 0;
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at] as number;
+    word_1 |= WORD_1[byte] as number;
+    word_2 |= WORD_2[byte] as number;
+    word_3 |= WORD_3[byte] as number;
+  }
+  for (let at = from2; at < to2; at++) {
+    const byte = bytes[at] as number;
+    word_1 |= WORD_1[byte] as number;
+    word_2 |= WORD_2[byte] as number;
+    word_3 |= WORD_3[byte] as number;
+  }
+  return (word_1 & UNCOUNTED) !== 0 ||
+    bitCount(word_1) + bitCount(word_2) + bitCount(word_3) >= DISTINCT_MIN;
+}
+
+function bitCount(word: number): number {
+  let bits = word - ((word >>> 1) & 0x55555555);
+  bits = (bits & 0x33333333) + ((bits >>> 2) & 0x33333333);
+  return Math.imul((bits + (bits >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
 }
 
 function count(bytes: Uint8Array, from: number, to: number): void {

@@ -65,6 +65,7 @@ export class LiteralWatch {
 
   #note(prefix: number, from: number): void {
     if (!this.#holds(prefix, from)) return;
+    if (from > 0 && PREFIXES[prefix]?.at_start === true) return;
     const form = PREFIXES[prefix]?.rule.form;
     if (form === "label") {
       this.#label = true;
@@ -213,7 +214,11 @@ class LiteralJudge {
   }
 
   #startsWord(start: number): boolean {
-    return start === 0 || (classAt(this.#text.bytes, start - 1) & ALPHANUMERIC) === 0;
+    return start === 0 || !this.#isWord(start - 1);
+  }
+
+  #isWord(at: number): boolean {
+    return (classAt(this.#text.bytes, at) & ALPHANUMERIC) !== 0;
   }
 
   #tokenHolds(
@@ -243,7 +248,8 @@ class LiteralJudge {
     body: number,
   ): void {
     const { bytes } = this.#text;
-    let from = start;
+    // A quote or sign in front of the prefix is there to make it rare.
+    let from = rule.before === undefined && !this.#isWord(start) ? start + 1 : start;
     if (rule.before !== undefined) {
       const { chars, least, most } = rule.before;
       while (from > 0 && start - from <= most && shapeAt(bytes, from - 1, chars)) from--;

@@ -78,6 +78,8 @@ export interface Prefix {
   readonly text: string;
   /** Upper and lower case differ. */
   readonly exact_case: boolean;
+  /** It counts only as the first bytes of a text. */
+  readonly at_start?: true;
   readonly kind: CredentialKind;
   /** Name in the catalogue of detectors, for what the frozen kinds have no name for. */
   readonly detector?: DetectorName;

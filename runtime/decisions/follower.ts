@@ -132,10 +132,14 @@ export class Follower {
     this.#lose();
     this.#ended(error, current.signal.aborted);
     if (had) this.#on.onChange();
+    if (this.#state.state === "distrusted") error ??= new Error(this.#state.why);
     // A stream that was given up for another credential is no failure.
     return current.signal.aborted && token !== this.#token
       ? { worked: true }
-      : { worked: seen.worked, ...(error === undefined ? {} : { error }) };
+      : {
+        worked: seen.worked && this.#state.state !== "distrusted",
+        ...(error === undefined ? {} : { error }),
+      };
   }
 
   #ended(error: unknown, given_up: boolean): void {

@@ -30,7 +30,7 @@ import type { CallLeases } from "./leases.ts";
 import { DECISION_LIMITS } from "./limits.ts";
 import { decideLocally, type LocalRuling } from "./local.ts";
 import { type Because, type Decided, decisionBytes, withdrawalBytes } from "./record.ts";
-import type { Snapshot, StandingOrder } from "./snapshot.ts";
+import type { AgentName, Snapshot, StandingOrder } from "./snapshot.ts";
 import {
   CANNOT_REDACT_TEXT,
   FAIL_CLOSED_TEXT,
@@ -50,7 +50,7 @@ export interface Followed {
   readonly inForce: Snapshot | undefined;
   readonly gateway_now_ms: number;
   readonly token: string;
-  readonly useToken: (token: string) => void;
+  readonly useToken: (token: string, name: AgentName) => void;
 }
 
 /** What the room decides with. */
@@ -367,8 +367,10 @@ export class Decisions implements DecisionsPart {
   #learn(query: Query, response: Response): void {
     const follower = this.#on.gateway?.follower;
     if (follower === undefined || response.agentIdentityAssurance !== BOUND) return;
-    if (query.agentId?.agentId !== this.#on.agent_id || query.credentialToken === "") return;
-    follower.useToken(query.credentialToken);
+    const id = query.agentId;
+    if (id?.agentId !== this.#on.agent_id || query.credentialToken === "") return;
+    const name = { org_id: id.orgId, team_id: id.teamId, agent_id: id.agentId };
+    follower.useToken(query.credentialToken, name);
   }
 
   /** The gateway gave no answer: it is away, or the query is none. */

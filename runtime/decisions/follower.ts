@@ -12,11 +12,12 @@ import { Authority } from "./authority.ts";
 import type { GatewayPart } from "./gateway_client.ts";
 import { DECISION_LIMITS } from "./limits.ts";
 import { type AttemptEnd, isUnimplemented, keepOpen, RequestQueue } from "./retrying.ts";
-import { type AgentName, readSnapshot, type Snapshot, tokenDigest } from "./snapshot.ts";
+import { type AgentName, readSnapshot, sameName, type Snapshot, tokenDigest } from "./snapshot.ts";
 
 /** What following needs. */
 export interface FollowerOptions {
   readonly gateway: Pick<GatewayPart, "follow">;
+  /** As configured: organisation and team may be missing there. */
   readonly name: AgentName;
   readonly runtime_id: string;
   readonly version: string;
@@ -44,12 +45,19 @@ export class Follower {
   #snapshot: Snapshot | undefined;
   #newest: { readonly gateway_id: string; readonly epoch: number } | undefined;
   #token = "";
+  #name: AgentName;
   #new_token = Promise.withResolvers<void>();
   /** Ends the stream that is open. */
   #current: AbortController | undefined;
 
   constructor(options: FollowerOptions) {
     this.#on = options;
+    this.#name = options.name;
+  }
+
+  /** The agent, by the names that the gateway knows it by as far as that was seen. */
+  get name(): AgentName {
+    return this.#name;
   }
 
   /** How it stands. */
@@ -79,10 +87,11 @@ export class Follower {
     return this.#authority.gatewayNow(monotonic_us()) ?? now_ms();
   }
 
-  /** Uses this credential from now on. */
-  useToken(token: string): void {
-    if (token === this.#token || token === "") return;
+  /** Uses this credential from now on; with it goes the organisation and team it is for. */
+  useToken(token: string, name: AgentName = this.#name): void {
+    if (token === "" || (token === this.#token && sameName(name, this.#name))) return;
     this.#token = token;
+    this.#name = name;
     const known = this.#new_token;
     this.#new_token = Promise.withResolvers<void>();
     known.resolve();
@@ -119,6 +128,7 @@ export class Follower {
     const current = this.#current = new AbortController();
     const until = AbortSignal.any([signal, current.signal]);
     const token = this.#token;
+    const name = this.#name;
     // What is known of the gateway holds until it says otherwise.
     if (!KEPT.has(this.#state.state)) this.#state = { state: "connecting" };
     const seen = { worked: false };
@@ -134,7 +144,7 @@ export class Follower {
     if (had) this.#on.onChange();
     if (this.#state.state === "distrusted") error ??= new Error(this.#state.why);
     // A stream that was given up for another credential is no failure.
-    return current.signal.aborted && token !== this.#token
+    return current.signal.aborted && (token !== this.#token || name !== this.#name)
       ? { worked: true }
       : {
         worked: seen.worked && this.#state.state !== "distrusted",
@@ -156,7 +166,8 @@ export class Follower {
     current: AbortController,
     seen: { worked: boolean },
   ): Promise<void> {
-    const { gateway, name, runtime_id: runtimeId, version } = this.#on;
+    const { gateway, runtime_id: runtimeId, version } = this.#on;
+    const name = this.#name;
     const requests = new RequestQueue<runtime.FollowRequest>();
     const agentId = { orgId: name.org_id, teamId: name.team_id, agentId: name.agent_id };
     const hello = { case: "hello" as const, value: { agentId, runtimeId, version } };
@@ -222,7 +233,7 @@ export class Follower {
     }
     if (kind.case !== "snapshot") return this.#distrust("it sent an event that is none");
     const read = readSnapshot(kind.value, {
-      name: this.#on.name,
+      name: this.#name,
       token_sha256,
       before: this.#snapshot,
       newest: this.#newest,

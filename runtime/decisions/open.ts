@@ -101,13 +101,14 @@ export function openDecisions(options: OpenDecisionsOptions): OpenDecisions {
     const { follower, leases } = linked;
     if (options.credential_token !== undefined) follower.useToken(options.credential_token);
     const streams = {
-      ...{ gateway: gateway.part, name, timers, metrics },
+      ...{ gateway: gateway.part, timers, metrics },
+      name: () => follower.name,
       token: () => follower.token,
       newToken: () => follower.newToken,
     };
     if (gateway.decide_locally !== false) running.push(follower.run(stop.signal));
     running.push(
-      listenToInvalidations(streams, options.spool.id, {
+      listenToInvalidations(streams, options.spool.id === "" ? newId() : options.spool.id, {
         onInvalidated: () => decisions.changed(),
         onApproval: (approval_id, approved) =>
           tellDecided(decisions, messages, timers, approval_id, approved),
@@ -124,7 +125,7 @@ export function openDecisions(options: OpenDecisionsOptions): OpenDecisions {
   }
   const sink = gateway === undefined || linked === undefined ? undefined : new GatewaySink({
     gateway: gateway.part,
-    name,
+    name: () => linked.follower.name,
     token: () => linked.follower.token,
   });
   return {

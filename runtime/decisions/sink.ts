@@ -16,7 +16,8 @@ import type { AgentName } from "./snapshot.ts";
 /** What delivering needs. */
 export interface GatewaySinkOptions {
   readonly gateway: Pick<GatewayPart, "report" | "reportEvents">;
-  readonly name: AgentName;
+  /** The agent, by the names that the gateway knows it by. */
+  readonly name: () => AgentName;
   /** The credential in use; empty while none is known. */
   readonly token: () => string;
 }
@@ -75,7 +76,7 @@ export class GatewaySink implements SpoolSink {
   }
 
   #eventOf({ kind, bytes }: SpoolRecord): audit.AuditEvent {
-    const { org_id: orgId, team_id: teamId, agent_id: agentId } = this.#on.name;
+    const { org_id: orgId, team_id: teamId, agent_id: agentId } = this.#on.name();
     const agent = create(common.AgentIdSchema, { orgId, teamId, agentId });
     if (kind === "event") {
       return { ...fromBinary(audit.AuditEventSchema, bytes), agentId: agent };

@@ -19,7 +19,8 @@ import type { AgentName } from "./snapshot.ts";
 /** What both streams need. */
 export interface StreamOptions {
   readonly gateway: Pick<GatewayPart, "orders" | "invalidations">;
-  readonly name: AgentName;
+  /** The agent, by the names that the gateway knows it by. */
+  readonly name: () => AgentName;
   readonly timers: Timers;
   readonly metrics: MetricsPart;
   /** The credential in use; empty while none is known. */
@@ -34,14 +35,15 @@ export async function listenToOrders(
   halts: Halts,
   signal: AbortSignal,
 ): Promise<void> {
-  const { org_id: orgId, team_id: teamId, agent_id: agentId } = on.name;
   await keepOpen({
     timers: on.timers,
     signal,
     wanted: on.newToken,
     onRetry: () => on.metrics.add("aa_op_control_reconnects_total"),
-    attempt: (until) =>
-      reading(on.gateway.orders({ orgId, teamId, agentId }, on.token(), until), (message) => {
+    attempt: (until) => {
+      const { org_id: orgId, team_id: teamId, agent_id: agentId } = on.name();
+      const agent = { orgId, teamId, agentId };
+      return reading(on.gateway.orders(agent, on.token(), until), (message) => {
         on.metrics.add("aa_op_control_signals_total");
         if (message.opId === "") return;
         switch (message.signal) {
@@ -57,7 +59,8 @@ export async function listenToOrders(
             halts.apply("stream", message.opId, "resume");
             break;
         }
-      }),
+      });
+    },
   });
 }
 

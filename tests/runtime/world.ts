@@ -9,6 +9,7 @@ import { SeenMetrics, until } from "../../runtime/_fixture.ts";
 import { gatewayOver, type GatewayPart } from "../../runtime/decisions/gateway_client.ts";
 import type { LocalPolicy } from "../../runtime/decisions/fallback.ts";
 import { type OpenDecisions, openDecisions } from "../../runtime/decisions/open.ts";
+import type { SpoolPart } from "../../runtime/parts.ts";
 import { SYSTEM_TIMERS } from "../../runtime/timers.ts";
 import type { TestAgent } from "../harness/agent.ts";
 import { type EmbeddedGateway, embeddedGateway } from "../harness/embedded_gateway.ts";
@@ -17,6 +18,7 @@ import { registerAgent } from "../harness/agent.ts";
 /** A runtime's room, and what it was told. */
 export interface TestRuntime extends AsyncDisposable {
   readonly room: OpenDecisions;
+  /** Empty when another spool was named. */
   readonly spool: MemorySpool;
   readonly told: Told;
   readonly metrics: SeenMetrics;
@@ -34,7 +36,7 @@ export interface RuntimeTerms {
   readonly local_policy?: LocalPolicy;
   /** `false`: the credential is learned. @default true */
   readonly knows_token?: boolean;
-  readonly spool?: MemorySpool;
+  readonly spool?: Pick<SpoolPart, "append" | "id">;
   readonly change?: (part: GatewayPart) => GatewayPart;
 }
 
@@ -42,7 +44,7 @@ export interface RuntimeTerms {
 export function openRuntime(terms: RuntimeTerms): TestRuntime {
   const { address, agent } = terms;
   const channel = new Channel(address, { backoff: { initial_ms: 20, max_ms: 100 } });
-  const spool = terms.spool ?? new MemorySpool();
+  const spool = new MemorySpool();
   const told = new Told();
   const metrics = new SeenMetrics();
   const calls = { check: 0, lease: 0 };
@@ -68,7 +70,8 @@ export function openRuntime(terms: RuntimeTerms): TestRuntime {
       fail_closed: terms.fail_closed ?? true,
     },
     local_policy: terms.local_policy ?? { state: "missing", path: "/none" },
-    ...{ spool, pipeline: told, messages: told, metrics, timers: SYSTEM_TIMERS },
+    spool: terms.spool ?? spool,
+    ...{ pipeline: told, messages: told, metrics, timers: SYSTEM_TIMERS },
   });
   let delivered = 0;
   return {

@@ -184,7 +184,10 @@ export class FakeGateway implements GatewayPart {
 }
 
 /** An answer of the wire. */
-export function answer(decision: number, more: Partial<policy.CheckActionResponse> = {}) {
+export function answer(
+  decision: number,
+  more: Partial<policy.CheckActionResponse> = {},
+): policy.CheckActionResponse {
   return create(policy.CheckActionResponseSchema, {
     decision,
     agentIdentityAssurance: 3,

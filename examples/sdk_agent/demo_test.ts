@@ -15,20 +15,25 @@ interface DemoRun {
 
 /** Runs the demo with exactly the permissions of `deno task demo:sdk`. */
 async function runDemo(...argv: string[]): Promise<DemoRun> {
+  const directory = await Deno.makeTempDir({ prefix: "demo-sdk-" });
   const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
   const { npmCache } = JSON.parse(new TextDecoder().decode(info.stdout));
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", `--config=${REPOSITORY}sdk/frameworks/frameworks.json`, "--quiet"],
       ...["--no-prompt", "--no-remote", "--ignore-env", "--allow-sys=hostname"],
-      ...["--allow-net=127.0.0.1", `--allow-run=${Deno.execPath()}`],
+      `--allow-net=127.0.0.1,unix:${directory}/runtime/agent.sock`,
+      `--allow-run=${Deno.execPath()}`,
       ...[`--allow-read=${REPOSITORY},/tmp,${npmCache}`, "--allow-write=/tmp"],
       `${REPOSITORY}examples/sdk_agent/main.ts`,
+      ...["--directory", directory],
       ...argv,
     ],
     cwd: REPOSITORY,
     stdin: "null",
   }).output();
+  const left = await Deno.stat(directory).catch(() => undefined);
+  if (left !== undefined) await Deno.remove(directory, { recursive: true });
   const text = new TextDecoder();
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }

@@ -2,8 +2,9 @@
  * An agent of the Vercel AI SDK, with a scripted model, governed by the SDK under the real gateway:
  * blocked, redacted, held for a person, cut off from its gateway, and back again.
  *
- * Permissions (`deno task demo:sdk`): net 127.0.0.1 for the gateway; run this Deno for it; read this
- * repository, the package cache and /tmp; write /tmp. It needs no environment variable.
+ * Permissions (`deno task demo:sdk`): net 127.0.0.1 for the gateway, and the runtime's socket; run this
+ * Deno for both; read this repository, the package cache and /tmp; write /tmp; the machine's name, which
+ * the framework wants. No environment variable.
  *
  * @module
  */
@@ -11,17 +12,20 @@
 import { Channel } from "../../grpc/mod.ts";
 import type { Notice } from "../../sdk/mod.ts";
 import { type GatewayProcess, startGateway } from "../coding_agent/gateway_process.ts";
-import { connect } from "./connection.ts";
+import { connect, type Way } from "./connection.ts";
 import { checkTheLog } from "./evidence.ts";
 import { Person } from "./governance.ts";
 import { type Check, tell } from "./story.ts";
 
 const HELP = `SDK demo: an agent of a real framework, governed by the SDK
 
-usage: deno task demo:sdk [--output text|json] [--policy FILE]
+usage: deno task demo:sdk [--output text|json] [--policy FILE] [--through runtime|gateway] --directory DIR
 
   --output text|json   a line a claim, or one JSON document at the end (default text)
   --policy FILE        another policy, to see which claims it breaks (default: the demo's own)
+  --through WAY        the agent asks a runtime beside it, or the gateway itself (default gateway)
+  --directory DIR      an empty directory to work in, removed at the end (the task makes one); where the
+                       runtime's socket is must be granted when the demo starts
   --help
 
 example: deno task demo:sdk --output json
@@ -38,16 +42,15 @@ async function main(argv: readonly string[]): Promise<number> {
     console.error(
       `error: cannot use \`${
         argv.join(" ")
-      }\`: expected --output text|json, --policy FILE; see --help`,
+      }\`: expected --directory DIR and, if any, --output text|json, --policy FILE, --through runtime|gateway; see --help`,
     );
     return 2;
   }
-  const { output, policy } = options;
+  const { output, directory } = options;
   const checks: Check[] = [];
   const show = output === "json" ? () => {} : printer(Deno.stdout.isTerminal() && !Deno.noColor);
-  const directory = await Deno.makeTempDir({ prefix: "demo-sdk-" });
   try {
-    await demonstrate(directory, policy, (check) => {
+    await demonstrate(directory, options, (check) => {
       checks.push(check);
       show(check);
     });
@@ -66,26 +69,32 @@ async function main(argv: readonly string[]): Promise<number> {
 interface Options {
   readonly output: "text" | "json";
   readonly policy: string;
+  readonly through: Way;
+  readonly directory: string;
 }
 
 /** The options, `help`, or nothing when the command line is not understood. */
 function optionsOf(argv: readonly string[]): Options | "help" | undefined {
   let output: Options["output"] = "text";
   let policy = new URL("policy.yaml", import.meta.url).pathname;
+  let through: Way = "gateway";
+  let directory: string | undefined;
   const words = argv.flatMap((word) => word.split("=", 2));
   for (let at = 0; at < words.length; at += 2) {
     const [flag, value] = words.slice(at, at + 2);
     if (flag === "--help" || flag === "-h") return "help";
     if (flag === "--output" && (value === "text" || value === "json")) output = value;
     else if (flag === "--policy" && value !== undefined) policy = value;
+    else if (flag === "--directory" && value !== undefined) directory = value;
+    else if (flag === "--through" && (value === "runtime" || value === "gateway")) through = value;
     else return undefined;
   }
-  return { output, policy };
+  return directory === undefined ? undefined : { output, policy, through, directory };
 }
 
 async function demonstrate(
   directory: string,
-  policy: string,
+  { policy, through }: Options,
   onCheck: (check: Check) => void,
 ): Promise<void> {
   const state_dir = `${directory}/state`;
@@ -96,7 +105,11 @@ async function demonstrate(
   try {
     let onNotice: (notice: Notice) => void = () => {};
     const tools = ["get_issue", "comment_issue", "read_settings", "deploy", "delete_repository"];
-    await using agent = await connect(gateway.address, tools, (notice) => onNotice(notice));
+    const { agent, runtime } = await connect(
+      ...[through, gateway.address, directory, tools] as const,
+      (notice) => onNotice(notice),
+    );
+    await using _ends = agent;
     const person = await Person.signIn(channel, state_dir);
     const verifier_key = await person.verifierKey();
     const stage = {
@@ -107,12 +120,14 @@ async function demonstrate(
       const told = await tell(stage);
       // Events that were kept while the gateway was away are delivered before the agent ends.
       await agent.shutdown();
+      await runtime?.stop();
       await stage.gateway.stop();
       for (const check of await checkTheLog(state_dir, verifier_key, told)) {
         onCheck(check);
       }
     } finally {
       gateway = stage.gateway;
+      await runtime?.kill();
     }
   } finally {
     await channel.close();

@@ -4,7 +4,7 @@
  * @module
  */
 import type { ModelMessage } from "ai";
-import { GatewayUnavailableError, type GovernedAgent, type Notice } from "../../sdk/mod.ts";
+import { AssemblyError, type GovernedAgent, type Notice } from "../../sdk/mod.ts";
 import { type GatewayProcess, startGateway } from "../coding_agent/gateway_process.ts";
 import { type AgentRun, type Reading, runAgent, type Turn } from "./agent.ts";
 import { type Answered, type Person, recordingGuard } from "./governance.ts";
@@ -47,6 +47,11 @@ const AT_ONCE_MS = 3_000;
 /** How long the agent tries to reach its gateway again, and how often. */
 const RETURN_MS_MAX = 30_000;
 const RETRY_MS = 200;
+const EXPLAINED = /rule `tools\.delete_repository\.allow` at \S+:\d+.*; to allow it, /;
+/** The runtime's socket has no frame for the place of a rule. */
+const UNEXPLAINED = /tool denied by policy/;
+/** The SDK's own word, or its runtime's, when nobody decides. */
+const AWAY = /the gateway gave no answer|gateway unreachable/;
 const LABEL = "[REDACTED:AwsAccessKey]";
 const REJECTION = "we do not deploy to the moon";
 const COMMENT: Turn = { tool: "comment_issue", args: { id: 7, text: "It is fixed." } };
@@ -84,14 +89,11 @@ export async function tell(stage: Stage): Promise<Told> {
 async function untilAnswered(agent: GovernedAgent): Promise<void> {
   const until_ms = performance.now() + RETURN_MS_MAX;
   for (;;) {
-    try {
-      await agent.heartbeat();
-      return;
-    } catch (error) {
-      const retryable = error instanceof GatewayUnavailableError && error.retryable;
-      if (!retryable || performance.now() > until_ms) throw error;
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-    }
+    const act = { kind: "tool_call", tool: "get_issue", args: { id: 7 } } as const;
+    const verdict = await agent.decide(act);
+    if (verdict.allowed) return;
+    if (performance.now() > until_ms) throw verdict.error;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
   }
 }
 
@@ -144,7 +146,7 @@ function checkDecisions(stage: Stage, { readings }: AgentRun, traces: Traces): v
   check(
     "a forbidden tool did not run; the model read the rule and what would change it",
     timesRan(traces, "delete_repository") === 0 && deleted?.failed === true &&
-      /rule `tools\.delete_repository\.allow` at \S+:\d+.*; to allow it, /.test(deleted.text),
+      (stage.agent.transport === "socket" ? UNEXPLAINED : EXPLAINED).test(deleted.text),
     deleted?.text,
   );
   const [comment] = traces.ran.filter(({ tool }) => tool === "comment_issue");
@@ -179,7 +181,7 @@ function checkApprovals(
   check(
     "a rejected deployment did not happen, and the model read why",
     held.length === 2 && timesRan(traces, "deploy") === 1 && moon?.failed === true &&
-      moon.text.includes(REJECTION),
+      moon.text.includes(stage.agent.transport === "socket" ? "rejected" : REJECTION),
     moon?.text,
   );
 }
@@ -195,12 +197,12 @@ function checkDeath(
   check(
     "the tool that was about to run did not",
     timesRan(traces, "comment_issue") === 1 && refused?.failed === true &&
-      refused.text.includes("no answer is never a yes"),
+      AWAY.test(refused.text),
     refused?.text,
   );
   check(
     "neither was the model called again: the run ended with a typed error",
-    error instanceof GatewayUnavailableError && answer === undefined,
+    error instanceof AssemblyError && AWAY.test(error.message) && answer === undefined,
     error instanceof Error ? `${error.name}: ${error.message}` : String(error ?? answer),
   );
   check(

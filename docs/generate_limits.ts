@@ -41,6 +41,7 @@ import { PIPELINE_LIMITS } from "../runtime/pipeline/limits.ts";
 import { FORWARD_LIMITS, SPOOL_LIMITS } from "../runtime/spool/limits.ts";
 import { WEB_LIMITS } from "../gateway/config.ts";
 import { SDK_LIMITS } from "../sdk/limits.ts";
+import { ADAPTER_LIMITS } from "../sdk/adapters/limits.ts";
 import { TRANSPORT_LIMITS } from "../sdk/transports/limits.ts";
 import { SQLITE_LIMITS } from "../storage/sqlite/limits.ts";
 
@@ -78,6 +79,7 @@ const TABLES: readonly Table[] = [
   { title: "Runtime socket", source: "runtime/ipc/limits.ts", values: IPC_ROOM_LIMITS },
   { title: "Web listener", source: "gateway/config.ts", values: WEB_LIMITS },
   { title: "SDK", source: "sdk/limits.ts", values: SDK_LIMITS },
+  { title: "SDK adapters", source: "sdk/adapters/limits.ts", values: ADAPTER_LIMITS },
   { title: "SDK transports", source: "sdk/transports/limits.ts", values: TRANSPORT_LIMITS },
   { title: "Local orders", source: "runtime/orders/limits.ts", values: LOCAL_ORDER_LIMITS },
   { title: "Runtime health", source: "runtime/health/limits.ts", values: HEALTH_LIMITS },

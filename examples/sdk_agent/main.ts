@@ -150,4 +150,10 @@ function printer(colours: boolean): (check: Check) => void {
   };
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  const code = await main(Deno.args);
+  // The task makes the directory before it is known what for.
+  const at = Deno.args.indexOf("--directory");
+  if (at >= 0) await Deno.remove(Deno.args[at + 1] ?? "").catch(() => {});
+  Deno.exit(code);
+}

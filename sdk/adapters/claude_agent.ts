@@ -12,6 +12,7 @@
  * @module
  */
 import { type Guard, messageOf } from "./guard.ts";
+import { ADAPTER_LIMITS } from "./limits.ts";
 
 const SOURCE = "claude-agent";
 
@@ -83,12 +84,6 @@ export interface GuardHooksOptions {
 /** What the adapter hooks into. */
 export type GuardedEvent = "PreToolUse" | "PostToolUse" | "PostToolUseFailure" | "PostToolBatch";
 
-/** Failures whose run is to end; more than any batch of calls holds. */
-const FAILURES_MAX = 1024;
-
-/** The answer must be there before the SDK stops waiting; on top of a tenth of the time. */
-const MARGIN_MS_MAX = 5_000;
-
 /**
  * Hooks for the `hooks` option: they deny with the rule and the next step as the reason, hand the tool
  * redacted input, and replace results that hold what the model must not read. The message of a tool that
@@ -106,7 +101,7 @@ export function guardHooks(
     );
   }
   const timeout_ms = timeout_s * 1000;
-  const within_ms = timeout_ms - Math.min(MARGIN_MS_MAX, timeout_ms / 10);
+  const within_ms = timeout_ms - Math.min(ADAPTER_LIMITS.claude_hook_margin_ms, timeout_ms / 10);
   const failures = new Map<string, string>();
   const entry = (hook: (call: Asked) => Promise<HookOutput>, refused: Refused): HookMatcher => ({
     timeout: timeout_s,
@@ -163,7 +158,9 @@ async function afterFailure(
   if (error === undefined || error === "") return {};
   const why = await whyWithheld(guard, tool, error, signal);
   if (why === undefined) return {};
-  if (failures.size >= FAILURES_MAX) throw new Error(`${FAILURES_MAX} failures were not read`);
+  if (failures.size >= ADAPTER_LIMITS.claude_failures_unread) {
+    throw new Error(`${failures.size} failures were not read`);
+  }
   failures.set(tool_use_id ?? "", why);
   return ended(why);
 }

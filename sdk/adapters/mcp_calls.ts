@@ -5,13 +5,10 @@
  * @module
  */
 
+import { ADAPTER_LIMITS } from "./limits.ts";
+
 /** A JSON-RPC id. */
 export type CallId = string | number;
-
-/** Tasks whose tool is remembered; a result of a forgotten one is asked about as `tasks/result`. */
-const TASKS_MAX = 1024;
-/** Running calls that were given up and whose late answers are dropped; the SDK sends none anyway. */
-const GIVEN_UP_MAX = 1024;
 
 /** What an answer on its way out belongs to. */
 export type Answered =
@@ -58,7 +55,7 @@ export class McpCalls {
     if (this.#running.delete(id)) {
       this.#given_up.add(id);
       for (const oldest of this.#given_up) {
-        if (this.#given_up.size <= GIVEN_UP_MAX) break;
+        if (this.#given_up.size <= ADAPTER_LIMITS.mcp_calls_given_up) break;
         this.#given_up.delete(oldest);
       }
     }
@@ -85,7 +82,7 @@ export class McpCalls {
   becameTask(task: string, tool: string): void {
     this.#tasks.set(task, tool);
     for (const oldest of this.#tasks.keys()) {
-      if (this.#tasks.size <= TASKS_MAX) return;
+      if (this.#tasks.size <= ADAPTER_LIMITS.mcp_tasks_remembered) return;
       this.#tasks.delete(oldest);
     }
   }

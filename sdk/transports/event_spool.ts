@@ -117,7 +117,7 @@ export class EventSpool {
           new EventSpoolFullError(
             `${this.#frames.length} events wait for the runtime and there is no room for another: ` +
               "this one is not reported; see that the runtime takes them (a runtime of the " +
-              "reference never acknowledges: say `acknowledgements: false`)",
+              "reference never acknowledges: say `reference_protocol: true`)",
           ),
         );
       });

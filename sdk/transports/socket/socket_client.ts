@@ -17,6 +17,7 @@ import {
   encodeFrame,
   type HandshakeKey,
   HEARTBEAT_FRAME,
+  withClientWords,
 } from "@agent-assembly/proto/ipc";
 import {
   type CheckActionRequest,
@@ -48,13 +49,13 @@ export interface SocketClientOptions {
   /** Signed in the handshake; events carry the same in `aa.sdk_version` (trap R8). */
   readonly sdk_version: string;
   /**
-   * Ask for an acknowledgement of each event once it is durable, and keep it until then. A runtime
-   * of the reference sends none: say `false` there, and an event counts as taken once the system has
-   * it.
+   * Speak the reference's protocol and no more: for a runtime of the reference. Its runtimes
+   * acknowledge no event, so that one counts as taken once the system has it, and turn redactions
+   * into denials. Otherwise an event is kept until the runtime has it on disk.
    *
-   * @default true
+   * @default false
    */
-  readonly acknowledgements?: boolean;
+  readonly reference_protocol?: boolean;
   /** The agent's credential, where it has one; put into questions that hold none. */
   readonly token?: () => string | undefined;
   readonly onNotice?: (notice: Notice) => void;
@@ -86,7 +87,7 @@ export class SocketClient implements CheckClient {
     this.#options = options;
     this.#timers = options.timers ?? SYSTEM_TIMERS;
     this.#spool = new EventSpool(this.#timers);
-    this.#acknowledged = options.acknowledgements ?? true;
+    this.#acknowledged = options.reference_protocol !== true;
   }
 
   /**
@@ -209,7 +210,9 @@ export class SocketClient implements CheckClient {
       const connection = await SocketConnection.open({
         path,
         key,
-        signed_version: this.#acknowledged ? askingForAcks(sdk_version) : sdk_version,
+        signed_version: this.#acknowledged
+          ? withClientWords(sdk_version, { redacts: true, acks: true })
+          : sdk_version,
         timers: this.#timers,
         onAck: () => this.#acknowledgeOne(),
         onViolation: (violation) => this.#violated(violation),
@@ -353,11 +356,6 @@ export class SocketClient implements CheckClient {
       // Whoever watches cannot break the connection.
     }
   }
-}
-
-/** Build metadata of the version: asks for one `Ack` frame for each event. */
-function askingForAcks(sdk_version: string): string {
-  return `${sdk_version}+aa.ack`;
 }
 
 /** A person said no: in the words the gateway itself would answer with. */

@@ -63,7 +63,7 @@ Deno.test("the runtime is asked over its socket, under the signed version", asyn
       return peer.answer(response(denied ? Decision.DENY : Decision.ALLOW, { reason: "no" }));
     },
   });
-  const client = clientOf(runtime.path, { token: () => "the-token", acknowledgements: false });
+  const client = clientOf(runtime.path, { token: () => "the-token", reference_protocol: true });
   await client.connect();
   await using agent = agentOf(client);
   await agent.check({ kind: "tool_call", tool: "search", args: {} });
@@ -96,7 +96,7 @@ Deno.test("trap C1: after a kill the next act connects again, and no event is lo
   const script: RuntimeScript = {
     ...ALLOW,
     onEvent: async (event, peer) => {
-      assert.equal(peer.signed_version, "9.9.9+aa.ack");
+      assert.equal(peer.signed_version, "9.9.9+redacts.acks");
       if (!acknowledge) return;
       durable.add(event.labels["details"] ?? "");
       await peer.acknowledge();
@@ -309,7 +309,7 @@ Deno.test("a runtime of the reference sends no acknowledgements and still gets e
   await using runtime = new ScriptedRuntime(await socketPath(), AGENT_ID, {
     onEvent: (event) => void seen.push(event.labels["details"] ?? ""),
   });
-  const agent = agentOf(clientOf(runtime.path, { acknowledgements: false }));
+  const agent = agentOf(clientOf(runtime.path, { reference_protocol: true }));
   for (let i = 0; i < 300; i++) await agent.reportEvent("tool_call", String(i));
   await agent.shutdown();
   await until("all arrived", () => seen.length === 300);

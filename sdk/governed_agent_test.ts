@@ -20,7 +20,7 @@ import {
   OpTerminatedError,
   PolicyViolationError,
 } from "./errors.ts";
-import { governWith } from "./govern.ts";
+import { governWith } from "./govern_with.ts";
 import type { Notice } from "./notice.ts";
 import { withAssembly, wrapFunction } from "./wrappers/tool.ts";
 

@@ -3,7 +3,7 @@ import { create } from "@bufbuild/protobuf";
 import { Decision } from "@agent-assembly/proto/common";
 import { type CheckActionRequest, CheckActionResponseSchema } from "@agent-assembly/proto/policy";
 import { InvalidActError, PolicyViolationError } from "../errors.ts";
-import { governWith } from "../govern.ts";
+import { governWith } from "../govern_with.ts";
 import type { GovernedAgent } from "../governed_agent.ts";
 import { wrapCommand } from "./command.ts";
 import { wrapFetch } from "./fetch.ts";

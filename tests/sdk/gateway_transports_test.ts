@@ -12,7 +12,7 @@ import {
   PolicyViolationError,
   SDK_VERSION,
 } from "@agent-assembly/sdk";
-import { governWith } from "../../sdk/govern.ts";
+import { governWith } from "../../sdk/govern_with.ts";
 import type { GovernedAgent } from "../../sdk/governed_agent.ts";
 import { AgentKey } from "../../sdk/identity/agent_key.ts";
 import type { Notice } from "../../sdk/notice.ts";

@@ -59,6 +59,8 @@ export interface SocketClientOptions {
   /** The agent's credential, where it has one; put into questions that hold none. */
   readonly token?: () => string | undefined;
   readonly onNotice?: (notice: Notice) => void;
+  /** Looks at the socket before each connection; what it throws is why there is none. */
+  readonly verify?: () => Promise<void>;
   /** @default the process's own */
   readonly timers?: Timers;
   /** From 0 to below 1. @default Math.random */
@@ -207,6 +209,7 @@ export class SocketClient implements CheckClient {
     this.#cancel_retry?.();
     const on: { connection?: SocketConnection } = {};
     try {
+      await this.#options.verify?.();
       const connection = await SocketConnection.open({
         path,
         key,

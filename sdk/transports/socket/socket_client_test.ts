@@ -10,7 +10,7 @@ import {
   GatewayUnavailableError,
   PolicyViolationError,
 } from "../../errors.ts";
-import { governWith } from "../../govern.ts";
+import { governWith } from "../../govern_with.ts";
 import type { GovernedAgent } from "../../governed_agent.ts";
 import { FakeTimers } from "../../testing/fake_timers.ts";
 import {

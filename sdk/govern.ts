@@ -245,3 +245,5 @@ async function keyOf(
   }
   return await new IdentityStore({ directory: place }).key(agent_id);
 }
+
+export { governWith };

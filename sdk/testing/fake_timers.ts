@@ -20,6 +20,11 @@ export class FakeTimers implements Timers {
 
   readonly background = this.after;
 
+  /** Timers that wait. */
+  get waiting(): number {
+    return this.#due.length;
+  }
+
   /** Runs what is due by then, in order. */
   advance(ms: number): void {
     this.#now_ms += ms;

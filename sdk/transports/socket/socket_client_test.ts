@@ -177,8 +177,7 @@ Deno.test("a half-open runtime is given up by name and replaced", async () => {
   for (let i = 0; i < TRANSPORT_LIMITS.silent_timeouts; i++) {
     const act = agent.check({ kind: "tool_call", tool: "a", args: {} });
     act.catch(() => {});
-    await until("it was asked", () => runtime.connections === 1);
-    await new Promise((next) => setTimeout(next, 5));
+    await until("it was asked", () => runtime.connections === 1 && timers.waiting === 1);
     timers.advance(5_000);
     await assert.rejects(act, GatewayUnavailableError);
   }
@@ -197,6 +196,7 @@ Deno.test("a runtime that accepts and says nothing does not hold an agent for ev
   const client = clientOf(runtime.path, { timers });
   const connecting = client.connect();
   connecting.catch(() => {});
+  await until("the challenge is waited for", () => timers.waiting === 1);
   timers.advance(TRANSPORT_LIMITS.connect_timeout_ms);
   await assert.rejects(connecting, /sent no challenge in time/);
   resolve();

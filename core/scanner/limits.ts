@@ -30,6 +30,17 @@ export const SCANNER_LIMITS = {
   decoded_times: 4,
   /** Bytes one compressed stream may grow to; more: named `expansion`, the first ones are scanned. */
   inflated_bytes: 4 * 1024 * 1024,
+  /**
+   * Bytes of a stream that are held at once. A secret longer than this is covered to its end and
+   * named `window`; a text without a place to cut it is cut all the same, and that is named too.
+   */
+  stream_window_bytes: 256 * 1024,
+  /** Bytes behind a cut that must be seen before it is made, and before it that are seen again. */
+  stream_context_bytes: 512,
+  /** The same where a policy has patterns of its own; a match longer than this can be missed. */
+  stream_pattern_context_bytes: 4_096,
+  /** A line is seen again from its start, as far as this: names that give values away stand there. */
+  stream_line_bytes: 8 * 1024,
   /** Parts of one text named as not decoded; further ones widen the last. */
   undecoded_parts: 100,
 } as const;

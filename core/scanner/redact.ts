@@ -9,8 +9,14 @@ import { encodeText, forgetText, isBoundary, type Utf8Text } from "./utf8.ts";
 /** What stands for a text that cannot be redacted span by span. */
 const WHOLE_LABEL = "[REDACTED]";
 
-interface Cut {
+/** One stretch that is replaced, and by what. */
+export interface Cut {
   readonly offset: number;
+  readonly end: number;
+  readonly label: string;
+}
+
+interface GrowingCut extends Cut {
   end: number;
   label: string;
   rank: number;
@@ -45,7 +51,7 @@ function redactBytes(utf8: Utf8Text, findings: readonly Finding[]): string {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let result = "";
   let copied = 0;
-  for (const cut of coalesce(findings)) {
+  for (const cut of cutsOf(findings)) {
     result += decoder.decode(utf8.bytes.subarray(copied, cut.offset)) + cut.label;
     copied = cut.end;
   }
@@ -53,8 +59,8 @@ function redactBytes(utf8: Utf8Text, findings: readonly Finding[]): string {
 }
 
 /** Disjoint cuts in ascending order. Spans that only touch stay apart. */
-function coalesce(findings: readonly Finding[]): Cut[] {
-  const cuts: Cut[] = [];
+export function cutsOf(findings: readonly Finding[]): readonly Cut[] {
+  const cuts: GrowingCut[] = [];
   for (const finding of findings.toSorted((a, b) => a.offset - b.offset || a.end - b.end)) {
     const last = cuts[cuts.length - 1];
     const rank = rankOf(finding);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { DecodeStep } from "./decode/view.ts";
 import type { DetectorName } from "./detectors/catalog.ts";
 
 /** The 27 built-in kinds in the order of the reference, frozen (contract `interception` §2.2). */
@@ -50,6 +51,8 @@ export interface CredentialFinding {
   readonly detector?: DetectorName;
   /** A checksum inside the value was computed and agrees, so this is no look-alike. */
   readonly verified?: true;
+  /** What was undone to see it, outermost first, e.g. `["base64", "gzip"]`. */
+  readonly via?: readonly DecodeStep[];
 }
 
 /** A finding of a locale pack, e.g. category `NATIONAL_ID[zh-TW/arc_new]`. */
@@ -75,8 +78,34 @@ export interface Scanner {
   scan(text: string): Finding[];
 }
 
+/** Why a part of a text was not looked behind. */
+export type UndecodedReason = "depth" | "size" | "expansion" | "corrupt";
+
+/** A part of a text that could not be decoded within bounds: it is not known to be clean. */
+export interface Undecoded {
+  readonly offset: number;
+  /** Exclusive. */
+  readonly end: number;
+  /**
+   * `depth`: more encodings in each other than are undone; `size`: more bytes in all; `expansion`: a
+   * compressed stream grows too far; `corrupt`: one is damaged behind what was searched of it.
+   */
+  readonly reason: UndecodedReason;
+  readonly via: readonly DecodeStep[];
+}
+
+/** Findings, and what must not be taken for clean although nothing was found in it. */
+export interface Inspection {
+  readonly findings: Finding[];
+  readonly undecoded: readonly Undecoded[];
+}
+
 /** A scanner that also takes what came off a wire or a file, without making a string of it. */
 export interface ByteScanner extends Scanner {
   /** The same for bytes that are UTF-8 already; malformed ones count as characters of no meaning. */
   scanBytes(bytes: Uint8Array): Finding[];
+  /** Like `scan`, and names what could not be decoded. */
+  inspect(text: string): Inspection;
+  /** Like `scanBytes`, and names what could not be decoded; looks into compressed bytes too. */
+  inspectBytes(bytes: Uint8Array): Inspection;
 }

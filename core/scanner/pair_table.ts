@@ -5,6 +5,7 @@
  * @module
  */
 import { BASE64, CLASS, NON_ASCII, SPACE } from "./byte_class.ts";
+import { DISGUISES } from "./decode/look_alikes.ts";
 import { type Prefix, PREFIXES } from "./detectors/prefix.ts";
 
 /** White space or a byte outside ASCII is in the pair: no token goes on over it. */
@@ -19,8 +20,10 @@ export const PREFIX = 0x08;
 export const AT_SIGN = 0x02;
 /** The pair holds `\`, `%` or `&`, which start escapes. */
 export const ESCAPE = 0x20;
-/** Part of a character without width, or of a full-width letter, digit or sign. */
+/** Part of a character that nobody sees, or that looks like ASCII. */
 export const WIDE = 0x40;
+/** The pair holds a quote of source code. */
+export const QUOTE = 0x80;
 
 /** Two bytes as the machine reads them. */
 export const pairOf: (first: number, second: number) => number =
@@ -96,6 +99,7 @@ function signsOfByte(byte: number): number {
   if ((bits & BASE64) === 0 && !continues) signs |= CUTS_RUN;
   if (byte === 0x40) signs |= AT_SIGN;
   if (byte === 0x5c || byte === 0x25 || byte === 0x26) signs |= ESCAPE;
+  if (byte === 0x22 || byte === 0x27 || byte === 0x60) signs |= QUOTE;
   return signs;
 }
 
@@ -122,20 +126,19 @@ function markDigits(table: Uint8Array): void {
   }
 }
 
-/** First two bytes, and last two, of U+200B to U+200D, U+2060, U+FEFF and U+FF0D to U+FF5A. */
+/**
+ * The first two bytes of every disguise, and its first byte or its last two where it starts at an odd
+ * place.
+ */
 function markWide(table: Uint8Array): void {
-  for (const second of [0x80, 0x81]) mark(table, 0xe2, second, WIDE);
-  for (const second of [0xbb, 0xbc, 0xbd]) mark(table, 0xef, second, WIDE);
-  for (const third of [0x8b, 0x8c, 0x8d]) mark(table, 0x80, third, WIDE);
-  mark(table, 0x81, 0xa0, WIDE);
-  mark(table, 0xbb, 0xbf, WIDE);
-  for (let third = 0x80; third < 0xc0; third++) {
-    mark(table, 0xbc, third, WIDE);
-    mark(table, 0xbd, third, WIDE);
+  for (const code of DISGUISES) {
+    const bytes = new TextEncoder().encode(String.fromCodePoint(code));
+    const [first = 0, second = 0] = bytes;
+    mark(table, first, second, WIDE);
+    if (bytes.length === 2) {
+      for (let before = 0; before < 256; before++) mark(table, before, first, WIDE);
+    } else mark(table, second, bytes[2] ?? 0, WIDE);
   }
-  // U+00AD, the soft hyphen.
-  mark(table, 0xc2, 0xad, WIDE);
-  for (let first = 0; first < 256; first++) mark(table, first, 0xc2, WIDE);
 }
 
 function mark(table: Uint8Array, first: number, second: number, sign: number): void {

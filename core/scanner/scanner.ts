@@ -3,20 +3,28 @@
  *
  * @module
  */
-import { type DecodedText, decodeText } from "./decode.ts";
+import { type CertainSearch, decodeAndSearch, decodeBytes, type Decoding } from "./decode/mod.ts";
 import { DigitWatch, findDigits } from "./detectors/digits.ts";
 import { EmailWatch, findEmails } from "./detectors/email.ts";
 import { EntropyWatch, findEntropy } from "./detectors/entropy.ts";
 import { type LateSpan, LiteralWatch } from "./detectors/literal.ts";
 import { isDisguise } from "./disguise.ts";
-import type { ByteScanner, CredentialFinding, Finding, LocaleFinding } from "./finding.ts";
+import type {
+  ByteScanner,
+  CredentialFinding,
+  Finding,
+  Inspection,
+  LocaleFinding,
+  Undecoded,
+} from "./finding.ts";
 import { blankLabels, holdsLabel } from "./labels.ts";
+import { mergeDecoded } from "./merge.ts";
 import { isKnownLocalePack } from "./locale/pack.ts";
 import { findTaiwan } from "./locale/zh_tw.ts";
 import { LIMITS } from "../limits.ts";
 import type { CompiledPattern } from "./pattern.ts";
 import { ScanLimitError, Spans } from "./spans.ts";
-import { sweep, type Watch } from "./sweep.ts";
+import { HAS_QUOTE, sweep, type Watch } from "./sweep.ts";
 import { copyText, encodeText, forgetText, type Utf8Text } from "./utf8.ts";
 
 /** Raised when a policy names a locale pack that this build does not contain. */
@@ -62,21 +70,32 @@ export function createScanner(options: ScannerOptions): ByteScanner {
   }
   const { patterns, strict = false } = options;
   const taiwan = options.locale_packs.length > 0;
-  const scanText = (utf8: Utf8Text, text: () => string): Finding[] => {
+  const inspectText = (utf8: Utf8Text, text: () => string): Inspection => {
     try {
       const custom = patterns.length === 0 ? [] : findPatterns(patterns, text(), utf8.ascii);
       const locale = taiwan ? findTaiwan(utf8) : [];
       // Last, because it blanks labels in the encoded text.
       const builtin = findBuiltIn(utf8, strict);
       if (custom.length + locale.length === 0) return builtin;
-      return merge(builtin, custom, locale);
+      return { ...builtin, findings: merge(builtin.findings, custom, locale) };
     } finally {
       forgetText(utf8);
     }
   };
+  const inspectBytes = (bytes: Uint8Array): Inspection => {
+    const plain = inspectText(copyText(bytes), () => LENIENT.decode(bytes));
+    const { findings, undecoded } = decodeBytes(bytes, certainSearch(strict));
+    if (findings.length + undecoded.length === 0) return plain;
+    return {
+      findings: mergeDecoded(plain.findings, findings),
+      undecoded: [...plain.undecoded, ...undecoded],
+    };
+  };
   return {
-    scan: (text) => scanText(encodeText(text), () => text),
-    scanBytes: (bytes) => scanText(copyText(bytes), () => LENIENT.decode(bytes)),
+    scan: (text) => inspectText(encodeText(text), () => text).findings,
+    scanBytes: (bytes) => inspectBytes(bytes).findings,
+    inspect: (text) => inspectText(encodeText(text), () => text),
+    inspectBytes,
   };
 }
 
@@ -96,9 +115,8 @@ export function scanCertain(text: string): CredentialFinding[] {
     const seen = sweep(utf8, watch, false);
     const spans = new Spans();
     watch.literal.finish(spans);
-    const decoded = seen === 0 ? undefined : decodeText(utf8);
-    if (decoded !== undefined) findDisguised(decoded, spans, false);
-    return spans.findings().filter(({ kind, detector }) =>
+    const { findings } = decode(utf8, seen, false);
+    return mergeDecoded(spans.findings(), findings).filter(({ kind, detector }) =>
       kind !== "CreditCardLuhn" && kind !== "SsnPattern" && detector !== "iban"
     );
   } finally {
@@ -168,15 +186,22 @@ class Passes implements Watch {
   }
 }
 
+/** What the built-in detectors found, and what could not be decoded for them. */
+export interface BuiltIn {
+  readonly findings: CredentialFinding[];
+  readonly undecoded: readonly Undecoded[];
+}
+
 /**
- * The passes in the order of contract `interception` §2.1; escapes, which it lacks, come last.
+ * The passes in the order of contract `interception` §2.1; what is decoded, which it lacks, comes
+ * last.
  *
  * @private For tests.
  */
-export function findBuiltIn(text: Utf8Text, strict: boolean): CredentialFinding[] {
+export function findBuiltIn(text: Utf8Text, strict: boolean): BuiltIn {
   const watch = new Passes(text, strict);
   const seen = sweep(text, watch, true);
-  const decoded = seen === 0 ? undefined : decodeText(text);
+  const decoded = decode(text, seen, strict);
   const spans = new Spans();
   const late = watch.literal.finish(spans);
   spans.append(watch.digit.spans);
@@ -190,21 +215,29 @@ export function findBuiltIn(text: Utf8Text, strict: boolean): CredentialFinding[
     watch.entropy.finish(spans);
   }
   for (const { kind, offset, end } of late) spans.add(kind, offset, end);
-  if (decoded !== undefined) findDisguised(decoded, spans, strict);
-  return spans.size === 0 ? [] : spans.findings();
+  const plain = spans.size === 0 ? [] : spans.findings();
+  return {
+    findings: mergeDecoded(plain, decoded.findings),
+    undecoded: decoded.undecoded,
+  };
+}
+
+/** @param seen What the walk over the text returned. */
+function decode(text: Utf8Text, seen: number, strict: boolean): Decoding {
+  const signs = { escapes: (seen & ~HAS_QUOTE) !== 0, quotes: (seen & HAS_QUOTE) !== 0 };
+  return decodeAndSearch(text, signs, certainSearch(strict));
 }
 
 /**
- * Looks for known forms behind escapes. Entropy and addresses are left out: escapes are common
- * where both would fire on ordinary text.
+ * Looks for known forms behind encodings. Entropy and addresses are left out: both would fire on
+ * ordinary text that happens to be encoded.
  */
-function findDisguised(decoded: DecodedText, spans: Spans, strict: boolean): void {
-  const hidden = new Spans();
-  findForms(decoded, hidden, { numbers: true, strict });
-  const { origins } = decoded;
-  for (const { kind, offset, end, ...details } of hidden.list()) {
-    spans.add(kind, origins[offset] as number, origins[end] as number, details);
-  }
+function certainSearch(strict: boolean): CertainSearch {
+  return (text, numbers, report) => {
+    const spans = new Spans();
+    findForms(text, spans, { numbers, strict });
+    for (const span of spans.list()) report(span);
+  };
 }
 
 /**
@@ -214,7 +247,16 @@ function findDisguised(decoded: DecodedText, spans: Spans, strict: boolean): voi
  * @private For tests.
  */
 export function scanThoroughly(text: Utf8Text, strict = false): CredentialFinding[] {
-  const decoded = decodeText(text);
+  const decoded = decodeAndSearch(
+    text,
+    { escapes: true, quotes: true },
+    (view, numbers, report) => {
+      const hidden = new Spans();
+      const late = findPrefixes(view, hidden, strict);
+      if (numbers) findDigits(view, hidden, strict);
+      for (const span of [...hidden.list(), ...late]) report(span);
+    },
+  );
   const spans = new Spans();
   const late = findPrefixes(text, spans, strict);
   findDigits(text, spans, strict);
@@ -222,16 +264,7 @@ export function scanThoroughly(text: Utf8Text, strict = false): CredentialFindin
   blankLabels(text);
   findEntropy(text, spans);
   for (const { kind, offset, end } of late) spans.add(kind, offset, end);
-  if (decoded !== undefined) {
-    const hidden = new Spans();
-    const hidden_late = findPrefixes(decoded, hidden, strict);
-    findDigits(decoded, hidden, strict);
-    for (const { kind, offset, end, ...details } of [...hidden.list(), ...hidden_late]) {
-      const { origins } = decoded;
-      spans.add(kind, origins[offset] as number, origins[end] as number, details);
-    }
-  }
-  return spans.findings();
+  return mergeDecoded(spans.findings(), decoded.findings);
 }
 
 /** Every pair of the text is looked at, not every second, and none for its signs. */

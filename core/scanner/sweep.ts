@@ -14,6 +14,7 @@ import {
   fitsPrefix,
   PAIR_SIGNS,
   PREFIX,
+  QUOTE,
   WIDE,
 } from "./pair_table.ts";
 import type { Utf8Text } from "./utf8.ts";
@@ -36,8 +37,10 @@ export interface Watch {
 
 /** `\`, `%` or `&` stands in the text. */
 export const HAS_ESCAPE = 1;
-/** A character without width, or a full-width letter, digit or sign, stands in the text. */
+/** A character that nobody sees, or that looks like ASCII, stands in the text. */
 export const HAS_WIDE = 2;
+/** A quote of source code stands in the text. */
+export const HAS_QUOTE = 4;
 
 const NOTABLE = PREFIX | AT_SIGN | WIDE;
 const CUTS = CUTS_TOKEN | CUTS_RUN;
@@ -55,7 +58,7 @@ const EDGE_HALF = CUTS * 2;
  * of a sum counts pairs that cut tokens, the high one pairs that cut runs; both stay below 16.
  *
  * @param entropy Whether {@linkcode Watch.token} and {@linkcode Watch.split} are wanted.
- * @returns Bits {@linkcode HAS_ESCAPE} and {@linkcode HAS_WIDE}; a bit that is not set is certain.
+ * @returns Bits {@linkcode HAS_ESCAPE}, {@linkcode HAS_WIDE}, {@linkcode HAS_QUOTE}; a bit that is not set is certain.
  */
 export function sweep({ bytes, pairs, length }: Utf8Text, watch: Watch, entropy: boolean): number {
   // INVARIANT: the padding behind a text is wider than a block.
@@ -115,5 +118,6 @@ export function sweep({ bytes, pairs, length }: Utf8Text, watch: Watch, entropy:
       if ((signs & WIDE) !== 0 && !has_wide) has_wide = watch.wide(place);
     }
   }
-  return ((seen & ESCAPE) === 0 ? 0 : HAS_ESCAPE) | (has_wide ? HAS_WIDE : 0);
+  return ((seen & ESCAPE) === 0 ? 0 : HAS_ESCAPE) | (has_wide ? HAS_WIDE : 0) |
+    ((seen & QUOTE) === 0 ? 0 : HAS_QUOTE);
 }

@@ -11,16 +11,6 @@ import { ENTITY_BYTES_MAX, entityCode } from "./entities.ts";
 import { FOREIGN_LETTERS, isInvisible, STYLED, tagCharacter } from "./look_alikes.ts";
 import { compose, type DecodedView, type DecodeStep, ViewBuilder } from "./view.ts";
 
-/** Cheap signs that a text may hold an escape; false is certain. */
-export function mayBeEscaped(text: string, ascii: boolean): boolean {
-  return text.includes("\\") || text.includes("%") || text.includes("&") ||
-    !ascii && DISGUISE.test(text);
-}
-
-/** What {@linkcode isInvisible}, the tables of look-alikes and tag characters hold, roughly. */
-const DISGUISE =
-  /[\u00ad\u034f\u0370-\u058f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2069\u2100-\u214f\u2212\u24b6-\u24e9\ufe00-\ufe0f\ufe63\ufeff\uff0d-\uff19\uff1d\uff21-\uff3a\uff3f\uff41-\uff5a\ud835\udb40]/;
-
 /** A text without its escapes, and whether escapes that matter were left. */
 export interface Unescaped {
   readonly view: DecodedView;

@@ -6,7 +6,7 @@
  * @module
  */
 import { SCANNER_LIMITS } from "../limits.ts";
-import type { CredentialKind } from "../finding.ts";
+import type { CredentialFinding, CredentialKind, Undecoded, UndecodedReason } from "../finding.ts";
 import type { Utf8Text } from "../utf8.ts";
 import { BASE64_CHARS_MIN, BASE64_SET, decodeBase64, phasesOf, wholeRun } from "./base64.ts";
 import { type Compression, compressionOf, inflate, inflatesToText } from "./compressed.ts";
@@ -27,11 +27,10 @@ import {
 } from "./view.ts";
 
 /** A span within the text that was searched. */
-export interface CertainSpan {
+export interface CertainSpan extends Pick<CredentialFinding, "detector" | "verified"> {
   readonly kind: CredentialKind;
   readonly offset: number;
   readonly end: number;
-  readonly detector?: string | undefined;
 }
 
 /**
@@ -51,17 +50,6 @@ export interface DecodedFinding extends CertainSpan {
   readonly via: readonly DecodeStep[];
 }
 
-/** Why a part of a text was not looked behind. */
-export type UndecodedReason = "depth" | "size" | "expansion" | "corrupt";
-
-/** A part of a text that could not be decoded within bounds: it is not known to be clean. */
-export interface Undecoded {
-  readonly offset: number;
-  readonly end: number;
-  readonly reason: UndecodedReason;
-  readonly via: readonly DecodeStep[];
-}
-
 /** What lies behind a text. */
 export interface Decoding {
   readonly findings: readonly DecodedFinding[];
@@ -72,20 +60,20 @@ export interface Decoding {
 export interface DecodeSigns {
   /** Escapes, entities, characters of no width, look-alikes. */
   readonly escapes: boolean;
+  /** Quotes, which texts written in pieces have. */
+  readonly quotes: boolean;
 }
 
-/**
- * Looks behind a text.
- *
- * @param bytes_in The text; it is not searched itself.
- */
+const ALL_SIGNS: DecodeSigns = { escapes: true, quotes: true };
+
+/** Looks behind a text, which is not searched itself. */
 export function decodeAndSearch(
   text: Utf8Text,
   signs: DecodeSigns,
   search: CertainSearch,
 ): Decoding {
   const explorer = new Explorer(text.length, search);
-  explorer.explore(text, IDENTITY, 0, signs.escapes);
+  explorer.explore(text, IDENTITY, 0, signs);
   return explorer.decoding();
 }
 
@@ -112,10 +100,10 @@ class Explorer {
   }
 
   /** Looks behind one text, at `depth` encodings below the original. */
-  explore(text: Utf8Text, origin: OriginMap, depth: number, escapes: boolean): void {
+  explore(text: Utf8Text, origin: OriginMap, depth: number, signs: DecodeSigns): void {
     let view = text;
     let map = origin;
-    const plain = escapes ? unescape(text) : undefined;
+    const plain = signs.escapes ? unescape(text) : undefined;
     if (plain !== undefined && this.#spend(plain.view.length, origin, 0, text.length)) {
       view = plain.view;
       map = compose(origin, plain.view.origin);
@@ -123,7 +111,9 @@ class Explorer {
       const deeper = plain.deeper_at;
       if (deeper !== undefined) this.#skip("depth", origin, deeper, deeper + 1);
     }
-    const joined = joinFragments(view);
+    // Quotes may be escaped too.
+    const quotes = signs.quotes || plain !== undefined;
+    const joined = quotes ? joinFragments(view) : undefined;
     if (joined !== undefined) this.#joined(joined, map, depth);
     this.#runs(view, map, depth);
   }
@@ -177,7 +167,7 @@ class Explorer {
     const gzip = compressionOf(bytes, length) === "gzip";
     if (!gzip && isMostlyText(bytes, length)) {
       this.#find(view, origin, true);
-      return this.explore(view, origin, depth, true);
+      return this.explore(view, origin, depth, ALL_SIGNS);
     }
     if (depth < SCANNER_LIMITS.decode_depth) {
       if (this.compressed(bytes, length, origin, depth)) return;
@@ -205,16 +195,15 @@ class Explorer {
     if (depth < SCANNER_LIMITS.decode_depth) this.#runs(view, origin, depth + 1);
   }
 
-  #report({ kind, offset, end, detector }: CertainSpan, origin: OriginMap): void {
+  #report({ offset, end, ...found }: CertainSpan, origin: OriginMap): void {
     const steps = origin.steps(offset, end);
     // Part of the text is the same on this layer: what is found there was found before.
     if (steps.length === 0) return;
     this.#findings.push({
-      kind,
+      ...found,
       offset: origin.start(offset),
       end: origin.end(end),
       via: [...new Set(steps)],
-      ...(detector !== undefined && { detector }),
     });
   }
 

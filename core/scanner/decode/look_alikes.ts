@@ -100,3 +100,11 @@ export function isInvisible(code: number): boolean {
 export function tagCharacter(code: number): number {
   return code >= 0xe0020 && code <= 0xe007e ? code - 0xe0000 : -1;
 }
+
+/** Every character that one of these tables or functions knows. */
+export const DISGUISES: readonly number[] = [
+  ...FOREIGN_LETTERS.keys(),
+  ...STYLED.keys(),
+  ...Array.from({ length: 0x10000 }, (_, code) => code).filter(isInvisible),
+  ...Array.from({ length: 0x5f }, (_, index) => 0xe0020 + index),
+];

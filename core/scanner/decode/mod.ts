@@ -4,7 +4,6 @@
  *
  * @module
  */
-export { mayBeEscaped } from "./escapes.ts";
 export {
   type CertainSearch,
   type CertainSpan,
@@ -13,7 +12,5 @@ export {
   type DecodedFinding,
   type DecodeSigns,
   type Decoding,
-  type Undecoded,
-  type UndecodedReason,
 } from "./explore.ts";
 export { type DecodeStep } from "./view.ts";

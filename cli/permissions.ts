@@ -7,6 +7,7 @@
 import { dirname, resolve } from "node:path";
 import type { ActionWords } from "./arguments/action.ts";
 import { type Command, type Invocation, parseArguments } from "./arguments/parse.ts";
+import { stateDirectory } from "./run_deno/plan.ts";
 
 /** What an invocation touches; paths as given. */
 interface Needs {
@@ -15,18 +16,27 @@ interface Needs {
   readonly operator: boolean;
   readonly read: readonly string[];
   readonly write: readonly string[];
+  /** Starts Deno: the suite's programs by their launcher, and the agent. */
+  readonly starts?: true;
+  /** A Unix socket that is asked. */
+  readonly socket?: string;
 }
 
 /**
  * Deno permission flags for one command line: the gateway's address when it is asked, the files
- * that the flags name, and nothing for help, completion and usage errors. No environment, no
- * subprocess, no FFI, no system information, never a bare flag.
+ * that the flags name, and nothing for help, completion and usage errors. No environment, no FFI, no
+ * system information, never a bare flag; a subprocess only for `run deno`, and only this Deno.
  *
  * @param argv Words after the program's name.
  * @param cwd Absolute directory that relative paths start from.
+ * @param deno Absolute path of the Deno that may be started, where one may.
  * @throws {Error} when `cwd` cannot stand in a permission list.
  */
-export function cliPermissions(argv: readonly string[], cwd: string): string[] {
+export function cliPermissions(
+  argv: readonly string[],
+  cwd: string,
+  deno: string = Deno.execPath(),
+): string[] {
   const parsed = parseArguments(argv);
   if (parsed.kind !== "run") return [];
   const { invocation } = parsed;
@@ -48,7 +58,14 @@ export function cliPermissions(argv: readonly string[], cwd: string): string[] {
     for (const file of tlsFiles(invocation)) read.add(absolute(cwd, file));
     if (needs.operator) read.add(absolute(cwd, invocation.token_file));
   }
-  return [flag("net", net), flag("read", read), flag("write", write)].flat();
+  if (needs.socket !== undefined) {
+    const path = absolute(cwd, needs.socket);
+    net.add(`unix:${path}`);
+    read.add(path);
+    write.add(path);
+  }
+  const run = new Set(needs.starts === true ? [absolute(cwd, deno)] : []);
+  return [flag("net", net), flag("read", read), flag("write", write), flag("run", run)].flat();
 }
 
 /** An empty list would be a bare flag, which grants everything. */
@@ -179,6 +196,13 @@ function needsOf(command: Command): Needs {
       return { ...LOCAL, read: [command.path, ...actionFiles(command.action)] };
     case "policy analyze":
       return { ...LOCAL, read: [command.path] };
+    case "run deno": {
+      if (command.broker !== undefined) {
+        return { ...LOCAL, read: [], socket: command.broker, starts: true };
+      }
+      const kept = stateDirectory(command);
+      return { ...LOCAL, read: [kept], write: [kept], starts: true };
+    }
     case "deno-flags":
       return { ...LOCAL, read: [command.policy] };
     case "policy replay":

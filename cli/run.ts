@@ -81,6 +81,7 @@ import {
   setSecret,
 } from "./commands/secrets.ts";
 import { printDenoFlags } from "./commands/deno_flags.ts";
+import { runDeno } from "./commands/run_deno.ts";
 import { showStatus } from "./commands/status.ts";
 import { showVersion } from "./commands/version.ts";
 import { CommandError, ExitCode } from "./exit_code.ts";
@@ -135,7 +136,8 @@ export async function run(argv: readonly string[], host: Host): Promise<number> 
   }
 }
 
-function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitCode {
+/** The code to exit with; an agent that was run gives its own. */
+function dispatch(command: Command, session: Session): Promise<number> | number {
   switch (command.command) {
     case "status":
       return showStatus(command, session);
@@ -317,6 +319,8 @@ function dispatch(command: Command, session: Session): Promise<ExitCode> | ExitC
       return exportCompliance(command, session);
     case "audit export":
       return exportAudit(command, session);
+    case "run deno":
+      return runDeno(command, session);
     case "deno-flags":
       return printDenoFlags(command, session);
     case "version":

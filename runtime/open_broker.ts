@@ -4,21 +4,15 @@
  *
  * @module
  */
-import { dirname } from "node:path";
-import { Broker } from "./broker/broker.ts";
-import { denoFiles } from "./broker/deno_files.ts";
-import { libcFiles } from "./broker/libc_files.ts";
-import { repeatEvents } from "./broker/repeat_report.ts";
-import { PeerFinder } from "./ipc/peer_credentials.ts";
-import { bindSocket } from "./ipc/socket_file.ts";
-import type { DecisionsPart, Origin, PipelinePart } from "./parts.ts";
+import { resolve } from "node:path";
+import { type BrokerStatus, openBroker as openRoom } from "./broker/room.ts";
+import type { DecisionsPart, PipelinePart } from "./parts.ts";
 import type { Shared } from "./rooms.ts";
-import type { Timers } from "./timers.ts";
 
 /** A served broker. */
 export interface OpenBroker {
   readonly serving: () => boolean;
-  readonly status: () => Readonly<Record<string, unknown>>;
+  readonly status: () => BrokerStatus;
   readonly close: () => Promise<void>;
 }
 
@@ -35,55 +29,29 @@ export async function openBroker(
   credential_token: string,
 ): Promise<OpenBroker | undefined> {
   const { config, own_uid, libc, timers, log, metrics, newId } = shared;
-  const path = config.broker_socket;
-  if (path === undefined) return undefined;
-  const agent = {
-    org_id: config.org_id,
-    team_id: config.team_id,
-    agent_id: config.agent_id,
-    credential_token,
-    trace_id: newId(),
-  };
-  Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const file = await bindSocket(path, own_uid);
-  const finder = libc === undefined ? undefined : new PeerFinder(libc, file.bound_path);
-  const origin: Origin = { source: "broker", pid: Deno.pid };
-  const broker = new Broker(file, {
-    agent,
+  if (config.broker_socket === undefined) return undefined;
+  const { org_id, team_id, agent_id } = config;
+  const room = await openRoom({
+    socket: resolve(config.broker_socket),
+    agent: { org_id, team_id, agent_id, credential_token, trace_id: newId() },
     decisions,
-    recordRepeats: async (repeats) => {
-      for (const event of repeatEvents(agent, repeats, newId)) {
-        await pipeline.report(event, origin);
-      }
-    },
-    clock: { now_ms: timers.now_ms, after: (delay_ms, run) => after(timers, delay_ms, run) },
-    files: libc === undefined ? denoFiles : libcFiles(libc),
-    temp_directory: "/tmp",
-    protected_paths: [path, config.ipc.socket, config.state_dir, dirname(config.spool)],
-    ...finder === undefined ? {} : { peer: () => finder.newest() },
-    uid: own_uid,
+    pipeline,
     metrics,
-    onEvent: (event) => {
-      if (event.event === "turned_away") {
-        log("warn", "a process was turned away from the permission broker", { why: event.why });
-      }
-    },
+    timers,
+    log,
+    own_uid,
+    ...libc === undefined ? {} : { libc },
+    protected_paths: [
+      config.state_dir,
+      config.ipc.socket,
+      // The database and what SQLite keeps beside it; not the whole folder, which may be anyone's.
+      ...["", "-wal", "-shm"].map((suffix) => `${config.spool}${suffix}`),
+    ].map((path) => resolve(path)),
+    newId,
   });
   return {
-    serving: () => file.inPlace(),
-    status: () => ({
-      state: file.inPlace() ? "serving" : "socket_replaced",
-      processes: broker.connections,
-      cached: broker.cached,
-    }),
-    close: () => broker.close(),
+    serving: () => room.status.state === "serving",
+    status: () => room.status,
+    close: async () => await room[Symbol.asyncDispose](),
   };
-}
-
-function after(timers: Timers, delay_ms: number, run: () => void): () => void {
-  const cancelled = new AbortController();
-  timers.sleep(delay_ms, cancelled.signal).then(() => {
-    if (!cancelled.signal.aborted) run();
-  });
-  return () => cancelled.abort();
 }

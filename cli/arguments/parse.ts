@@ -18,7 +18,7 @@ import { alerts } from "./alerts.ts";
 import { approvals } from "./approvals.ts";
 import { audit } from "./audit.ts";
 import { budget, cost } from "./budget.ts";
-import { deno_flags } from "./deno.ts";
+import { deno_flags, run } from "./deno.ts";
 import { ops } from "./ops.ts";
 import { iam } from "./iam.ts";
 import { policy } from "./policy.ts";
@@ -138,7 +138,7 @@ const parser = merge(
       secrets,
       audit,
       iam,
-      deno_flags,
+      or(run, deno_flags),
       version,
     ),
   }),

@@ -265,3 +265,20 @@ Deno.test("the kernel's files and the runtime's own are refused under a policy t
   assert.match(lines[4] ?? "", /belongs to the runtime/);
   assert.equal(lines[5], "0");
 });
+
+Deno.test("what looks like a secret closes a host, not a path, which goes nowhere; blocking closes both", async () => {
+  const decisions = new PolicyDecisions("data: {sensitive_patterns: ['topsecret']}");
+  await using scene = await stage(decisions);
+  const script = `
+    await Deno.writeTextFile(${
+    JSON.stringify(join(scene.directory, "topsecret.txt"))
+  }, "x").catch((e) => console.log(e.message));
+    console.log("wrote");
+    await fetch("https://topsecret.example/").catch((e) => console.log(e.message));
+  `;
+  const redacting = await runScript(scene, script);
+  assert.match(redacting.stdout, /^wrote\n.*would have to be redacted/);
+  decisions.replace("data: {sensitive_patterns: ['topsecret'], credential_action: block}");
+  const blocking = await runScript(scene, script);
+  assert.match(blocking.stdout, /^denied by policy: credential detected.*\nwrote\n/);
+});

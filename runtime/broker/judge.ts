@@ -12,7 +12,7 @@ import type { WorkingDirectories } from "./directories.ts";
 import { BROKER_LIMITS } from "./limits.ts";
 import { type Files, isKernelPath, isWithin, lexicalPath, resolvePath } from "./paths.ts";
 import type { PermissionRequest, Verdict } from "./protocol.ts";
-import { type Act, pathActs, type PathUse, planOf } from "./question.ts";
+import { type Act, FILE_OPERATION, pathActs, type PathUse, planOf } from "./question.ts";
 import { refusalText } from "./reason.ts";
 import type { RepeatClock, RepeatCounter } from "./repeats.ts";
 import { Turns } from "./turns.ts";
@@ -193,9 +193,9 @@ export class Judge {
     const epoch = decisions.epoch();
     const response = await decisions.answer(query, origin, signal);
     if (response.decision === DECISION_PENDING) {
-      return this.#verdictOf(await this.#settled(query, response, origin, signal));
+      return this.#verdictOf(await this.#settled(query, response, origin, signal), act);
     }
-    const verdict = this.#verdictOf(response);
+    const verdict = this.#verdictOf(response, act);
     if (epoch !== undefined && decisions.epoch() === epoch && decisions.repeatable(response)) {
       this.#cache.set(epoch, act.key, verdict);
     }
@@ -233,9 +233,12 @@ export class Judge {
     }
   }
 
-  #verdictOf(response: policy.CheckActionResponse): Verdict {
+  #verdictOf(response: policy.CheckActionResponse, act: Act): Verdict {
     const { decision, reason, policyRule } = response;
     if (decision === DECISION_ALLOW) return ALLOW;
+    // A path goes to the file system and nowhere else; long ones look like secrets often enough.
+    // The record holds it redacted. A host or a command would carry the secret away.
+    if (decision === DECISION_REDACT && act.action_type === FILE_OPERATION) return ALLOW;
     const words = this.#parts.decisions.explain?.(response) ??
       (policyRule === "" ? {} : { rule: policyRule });
     return { result: "deny", reason: refusalText(reasonOf(decision, reason), words) };

@@ -37,7 +37,8 @@ export type Plan =
 export const BROKER_TOOLS = ["deno.env", "deno.sys", "deno.ffi", "deno.import"] as const;
 
 const TOOL_CALL = 2;
-const FILE_OPERATION = 3;
+/** Number of `common.v1.ActionType` for files. */
+export const FILE_OPERATION = 3;
 const NETWORK_CALL = 4;
 const PROCESS_EXEC = 5;
 

@@ -1,0 +1,217 @@
+/**
+ * `aasm run deno` as a person starts it: real gateway, real runtime, real Deno programs.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { planLaunch } from "../../launch/main.ts";
+
+const ROOT = new URL("../..", import.meta.url).pathname;
+
+interface Aasm {
+  readonly child: Deno.ChildProcess;
+  /** Everything written to standard output so far. */
+  readonly out: () => string;
+  readonly ended: Promise<{ readonly code: number; readonly out: string; readonly err: string }>;
+}
+
+/** Starts `aasm` under exactly the launcher's permissions. */
+function aasm(argv: readonly string[], cwd: string): Aasm {
+  const launch = planLaunch("aasm", argv, cwd, () => undefined);
+  const child = new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--no-prompt",
+      "--no-remote",
+      "--quiet",
+      `--config=${ROOT}deno.json`,
+      ...launch.permissions,
+      launch.entry.href,
+      ...argv,
+    ],
+    cwd,
+    env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  let out = "";
+  let err = "";
+  const reading = [
+    (async () => {
+      for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) out += text;
+    })(),
+    (async () => {
+      for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) err += text;
+    })(),
+  ];
+  const ended = (async () => {
+    const { code } = await child.status;
+    await Promise.all(reading);
+    return { code, out, err };
+  })();
+  return { child, out: () => out, ended };
+}
+
+async function eventually<T>(what: string, found: () => Promise<T | undefined> | T | undefined) {
+  for (const from = Date.now(); Date.now() - from < 60_000;) {
+    const value = await found();
+    if (value !== undefined) return value;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`never happened: ${what}`);
+}
+
+/** The process whose command line holds all of these words. */
+async function processWith(...words: readonly string[]): Promise<number | undefined> {
+  for await (const { name } of Deno.readDir("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const line = await Deno.readTextFile(`/proc/${name}/cmdline`).catch(() => "");
+    if (words.every((word) => line.includes(word))) return Number(name);
+  }
+  return undefined;
+}
+
+async function inWorkspace(use: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.realPath(await Deno.makeTempDir({ prefix: "aasm-run-" }));
+  try {
+    await Deno.writeTextFile(
+      join(directory, "policy.yaml"),
+      `filesystem:
+  read: {allow: [${directory}]}
+  write: {allow: [${directory}/out]}
+network:
+  allowlist: [api.example]
+tools:
+  deno.sys: {allow: false}
+`,
+    );
+    await use(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
+
+/** A test may run as root, whose runtime would refuse to start. */
+const RUN = ["run", "deno", "--timeout", "60", "--allow-privileged"];
+
+Deno.test("an unmodified script under -A: an allowed read works, a forbidden file and host fail with the deciding rule", async () => {
+  await inWorkspace(async (directory) => {
+    await Deno.writeTextFile(join(directory, "notes.txt"), "hello");
+    await Deno.writeTextFile(
+      join(directory, "agent.ts"),
+      `
+      console.log(Deno.readTextFileSync("notes.txt"), Deno.args.join(" "));
+      const attempt = async (f) => { try { await f(); console.log("done"); } catch (e) { console.log(e.name, e.message); } };
+      await attempt(() => Deno.readTextFile("/etc/passwd"));
+      await attempt(() => fetch("https://evil.example/"));
+      await attempt(() => Deno.hostname());
+      await attempt(() => Deno.readTextFile(".aasm/run/deno/gateway/operator.token"));
+      console.log(Deno.env.get("AA_AGENT_ID"), Deno.env.get("AA_TEAM_ID"));
+      console.log(await new Response(Deno.stdin.readable).text());
+      Deno.exit(7);
+    `,
+    );
+    const { child, ended } = aasm(
+      [...RUN, "--policy", "policy.yaml", "--team", "t1", "--", "run", "-A", "agent.ts", "a", "b"],
+      directory,
+    );
+    const input = child.stdin.getWriter();
+    await input.write(new TextEncoder().encode("typed"));
+    await input.close();
+    const { code, out, err } = await ended;
+    assert.equal(code, 7, err);
+    const [read, file, host, system, token, variables, typed] = out.split("\n");
+    assert.equal(read, "hello a b");
+    const rule = (line: number, path: string) =>
+      new RegExp(`rule .*policy\\.yaml:${line}(?::\\d+)? ${path.replaceAll(".", "\\.")}`);
+    assert.match(file ?? "", /^NotCapable denied by policy: path not in filesystem allowlist;/);
+    assert.match(file ?? "", rule(2, "filesystem.read.allow"));
+    assert.match(host ?? "", /^NotCapable denied by policy: host not in network allowlist;/);
+    assert.match(host ?? "", rule(4, "network.allowlist"));
+    assert.match(system ?? "", /^NotCapable denied by policy: tool denied by policy;/);
+    assert.match(token ?? "", /^NotCapable denied by policy: the path belongs to the runtime/);
+    assert.equal(variables, "deno t1");
+    assert.equal(typed, "typed");
+  });
+});
+
+Deno.test("killing the runtime stops the agent", async () => {
+  await inWorkspace(async (directory) => {
+    await Deno.writeTextFile(
+      join(directory, "agent.ts"),
+      `console.log("up"); setInterval(() => {}, 1_000);`,
+    );
+    const run = aasm([...RUN, "--policy", "policy.yaml", "--", "-A", "agent.ts"], directory);
+    await eventually("the agent is up", () => run.out().includes("up") || undefined);
+    const broker = `--broker-socket=${directory}`;
+    const runtime = await eventually(
+      "the runtime's process",
+      () => processWith("runtime/main.ts", "--allow-read", broker),
+    );
+    Deno.kill(runtime, "SIGKILL");
+    const { code, err } = await run.ended;
+    assert.equal(code, 1);
+    assert.match(err, /the agent was stopped: the runtime ended/);
+    await run.child.stdin.close();
+  });
+});
+
+Deno.test("a signal reaches the agent, and its end is the run's", async () => {
+  await inWorkspace(async (directory) => {
+    await Deno.writeTextFile(
+      join(directory, "agent.ts"),
+      `Deno.addSignalListener("SIGTERM", () => { console.log("told"); Deno.exit(3); });
+       console.log("up"); setInterval(() => {}, 1_000);`,
+    );
+    const run = aasm([...RUN, "--policy", "policy.yaml", "--", "agent.ts"], directory);
+    await eventually("the agent is up", () => run.out().includes("up") || undefined);
+    run.child.kill("SIGTERM");
+    const { code, out } = await run.ended;
+    assert.deepEqual([code, out], [3, "up\ntold\n"]);
+    await run.child.stdin.close();
+    assert.equal(await processWith("runtime/main.ts", directory), undefined, "nothing is left");
+    assert.equal(await processWith("gateway/main.ts", directory), undefined, "nothing is left");
+  });
+});
+
+Deno.test("an agent that goes on without its connection, or forges on it, is stopped", async () => {
+  await inWorkspace(async (directory) => {
+    const attacks = {
+      "without its connection": `new net.Socket({ fd, readable: false }).destroy();`,
+      "tampered with": `new net.Socket({ fd, readable: false }).write("forged\\n");`,
+    };
+    for (const [why, attack] of Object.entries(attacks)) {
+      await Deno.writeTextFile(
+        join(directory, "agent.ts"),
+        `import net from "node:net";
+         for (let fd = 3; fd < 64; fd++) try { ${attack} } catch {}
+         for (;;) await new Promise((done) => setTimeout(done, 1_000));`,
+      );
+      const run = aasm([...RUN, "--policy", "policy.yaml", "--", "-A", "agent.ts"], directory);
+      const { code, err } = await run.ended;
+      assert.equal(code, 1, err);
+      assert.match(err, new RegExp(`the agent was stopped: .*${why}`));
+      await run.child.stdin.close();
+    }
+  });
+});
+
+Deno.test("nothing starts without a broker that answers, a policy that loads, or a program that asks", async () => {
+  await inWorkspace(async (directory) => {
+    await Deno.writeTextFile(join(directory, "agent.ts"), `console.log("ran");`);
+    await Deno.writeTextFile(join(directory, "bad.yaml"), "nonsense: 1\n");
+    const refused: [argv: string[], code: number, why: RegExp][] = [
+      [["--broker", "none.sock", "--", "-A", "agent.ts"], 5, /does not answer, so nothing/],
+      [["--policy", "bad.yaml", "--", "-A", "agent.ts"], 5, /the gateway ended .*nothing was/],
+      [["--policy", "policy.yaml", "--", "task", "x"], 2, /`deno task` runs no program that asks/],
+      [["--agent", "../x", "--policy", "policy.yaml", "--", "agent.ts"], 2, /part of file names/],
+    ];
+    for (const [argv, expected, why] of refused) {
+      const run = aasm([...RUN, ...argv], directory);
+      const { code, out, err } = await run.ended;
+      assert.deepEqual([code, out], [expected, ""], err);
+      assert.match(err, why);
+      await run.child.stdin.close();
+    }
+  });
+});

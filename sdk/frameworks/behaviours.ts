@@ -87,7 +87,7 @@ export function testBehaviours(framework: Framework): void {
 
   test("a held call waits and goes on after the grant", async (guard, tools) => {
     const running = run(guard, tools, [{ tool: "deploy", args: { environment: "production" } }]);
-    const decided = guard.decide(true);
+    const decided = guard.decide("granted");
     assert.deepEqual(tools.ran, [], "it ran before anybody decided");
     assert.equal(await decided, "deploy");
     const [read = ""] = await running;
@@ -99,10 +99,21 @@ export function testBehaviours(framework: Framework): void {
     "a held call that is rejected does not run, and the model reads why",
     async (guard, tools) => {
       const running = run(guard, tools, [{ tool: "deploy", args: { environment: "production" } }]);
-      await guard.decide(false);
+      await guard.decide("rejected");
       const [read = ""] = await running;
       assert.deepEqual(tools.ran, []);
       assert.ok(read.includes("rejected by ops: choose staging instead"), read);
+    },
+  );
+
+  test(
+    "a held call that nobody decides does not run, and the model reads so",
+    async (guard, tools) => {
+      const running = run(guard, tools, [{ tool: "deploy", args: { environment: "production" } }]);
+      await guard.decide("expired");
+      const [read = ""] = await running;
+      assert.deepEqual(tools.ran, []);
+      assert.match(read, /nobody decided within 300000 ms/);
     },
   );
 

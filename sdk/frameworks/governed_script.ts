@@ -23,6 +23,15 @@ import {
 } from "../mod.ts";
 import { AWAY, NEXT_STEP, RULE } from "./scripted_guard.ts";
 
+/** What becomes of a held call. */
+export type Word = "granted" | "rejected" | "expired";
+
+const DECISIONS = {
+  granted: Decision.ALLOW,
+  rejected: Decision.DENY,
+  expired: Decision.PENDING,
+} as const;
+
 /** The script's gateway, and the person who decides what it holds. */
 export class GovernedScript implements Guard {
   readonly calls: ToolCall[] = [];
@@ -30,7 +39,7 @@ export class GovernedScript implements Guard {
   /** True while nobody can decide on tools. */
   away = false;
   readonly #guard: Guard;
-  readonly #held: { readonly tool: string; readonly decide: (granted: boolean) => void }[] = [];
+  readonly #held: { readonly tool: string; readonly decide: (word: Word) => void }[] = [];
   #wake: () => void = () => {};
 
   constructor() {
@@ -62,13 +71,13 @@ export class GovernedScript implements Guard {
   }
 
   /** Decides the oldest held call, once there is one. Resolves with the tool's name. */
-  async decide(granted: boolean): Promise<string> {
+  async decide(word: Word): Promise<string> {
     while (this.#held.length === 0) {
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
     const held = this.#held.shift();
     if (held === undefined) throw new Error("nothing is held");
-    held.decide(granted);
+    held.decide(word);
     return held.tool;
   }
 
@@ -108,14 +117,14 @@ export class GovernedScript implements Guard {
   async #settle({ context }: CheckActionRequest, { signal }: CheckCall): Promise<CheckAnswer> {
     const action = context?.action;
     const tool = action?.case === "toolCall" ? action.value.toolName : "";
-    const granted = await new Promise<boolean>((resolve, reject) => {
+    const word = await new Promise<Word>((resolve, reject) => {
       signal.addEventListener("abort", () => reject(signal.reason));
       this.#held.push({ tool, decide: resolve });
       this.#wake();
     });
     return answer({
-      decision: granted ? Decision.ALLOW : Decision.DENY,
-      reason: granted ? "" : "rejected by ops: choose staging instead",
+      decision: DECISIONS[word],
+      reason: word === "rejected" ? "rejected by ops: choose staging instead" : "",
       policyRule: "requires_approval",
       approvalId: "approval-1",
     });

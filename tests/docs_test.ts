@@ -12,7 +12,15 @@ Deno.test("docs/limits.md lists every named bound with its present value", async
 
 Deno.test("every task and file that the README and docs name exists", async () => {
   const tasks = JSON.parse(await Deno.readTextFile(`${ROOT}deno.json`)).tasks;
-  const docs = ["agents", "anomalies", "approvals", "architecture", "compliance", "not-yet"];
+  const docs = [
+    "adapters",
+    "agents",
+    "anomalies",
+    "approvals",
+    "architecture",
+    "compliance",
+    "not-yet",
+  ];
   for (const page of ["README.md", "bench/README.md", ...docs.map((name) => `docs/${name}.md`)]) {
     const text = await Deno.readTextFile(`${ROOT}${page}`);
     for (const [, task = ""] of text.matchAll(/(?:deno|deno@2\.9\.6) task ([a-z]+)/g)) {

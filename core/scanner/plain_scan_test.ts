@@ -105,7 +105,7 @@ function plainVendor(
       return [{ from, to, kind, detector, weak: false }];
     }
     case "userinfo": {
-      const name = /[A-Za-z0-9+.-]*$/.exec(text.slice(0, at))?.[0] ?? "";
+      const name = /[A-Za-z0-9+._-]*$/.exec(text.slice(0, at))?.[0] ?? "";
       if (name === "" || name.length > 32) return [];
       const scheme = schemeOf(name);
       const to = indexOfPattern(text, TERMINATOR, body);
@@ -365,11 +365,10 @@ function plainEmails(text: string, report: Report): void {
     );
     let domain = after.slice(0, indexOfPattern(after, limit, 0));
     while (bytesOf(domain) > 255) domain = [...domain].slice(0, -1).join("");
-    const host = /^[A-Za-z0-9.\x80-\u{10ffff}-]*/u.exec(domain)?.[0] ?? "";
-    const label = host.split(".").filter((part) => /^[A-Za-z0-9\x80-\u{10ffff}]/u.test(part)).at(
-      -1,
-    );
-    if (host.includes(".") && /^[0-9]/.test(label ?? "")) continue;
+    const host = /^[A-Za-z0-9._\x80-\u{10ffff}-]*/u.exec(domain)?.[0] ?? "";
+    const label = host.split(".")
+      .filter((part, index) => index === 0 || /^[A-Za-z0-9\x80-\u{10ffff}]/u.test(part)).at(-1);
+    if (!host.includes(".") || /^[0-9]/.test(label ?? "")) continue;
     if (local !== "" && bytesOf(domain) >= 3 && domain.includes(".")) {
       report("EmailAddress", sign.index - local.length, sign.index + 1 + domain.length);
     }

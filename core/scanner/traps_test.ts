@@ -47,6 +47,47 @@ Deno.test("trap S3: tokens of eight characters count, because vectors pin them",
   assert.deepEqual(kinds("export GHP_TOKEN=1"), []);
 });
 
+const STRICT = createScanner({ patterns: [], locale_packs: [], strict: true });
+
+/** Kinds found in strict mode, in order. */
+function strictKinds(text: string): string[] {
+  return STRICT.scan(text).map((finding) =>
+    finding.source === "locale" ? finding.category : finding.kind
+  );
+}
+
+Deno.test("trap S3: strict mode wants the length and characters an issuer gives", () => {
+  for (
+    const text of [
+      "tok=ghp_AbCdEfGh",
+      "tok=xoxb-AbCd",
+      "key sk-proj-abcdefgh1234",
+      "key sk-ant-api03-Abcd1234",
+      "xAKIAIOSFODNN7EXAMPLE",
+      "AKIAIOSFODNN7EXAMPLES",
+      "postgres://db.internal/app",
+      "AccountKey=XXXX",
+      "card 453201511283034",
+      "card 4444444444444448",
+      "ssn 078-05-1120",
+    ]
+  ) {
+    assert.notDeepEqual(kinds(text), strictKinds(text), text);
+    assert.deepEqual(strictKinds(text), [], text);
+  }
+  const body = "aB3dEf7hJk9mNp2qRs5tUv8wXy4zC6gLhQ1V";
+  const real = [
+    [`ghp_${body}`, "GitHubPat"],
+    [`sk-proj-${body}${body}`, "OpenAiKey"],
+    [`xoxb-123456789012-${body}`, "SlackBotToken"],
+    ["AKIAIOSFODNN7EXAMPLE", "AwsAccessKey"],
+    ["postgres://u:p@db.internal/app", "PostgresUrl"],
+    ["4532015112830366", "CreditCardLuhn"],
+    ["219-45-6789", "SsnPattern"],
+  ] as const;
+  for (const [text, kind] of real) assert.ok(strictKinds(`x ${text} y`).includes(kind), text);
+});
+
 Deno.test("trap S4: the secret inside a token goes, not the brace before it", () => {
   const secret = "aB3$dEf7hJ.k9mNp2qRs5tU!va8wXy4z";
   assert.equal(redacted(`{"k":"${secret}"}`), '{"k":"[REDACTED:GenericHighEntropy]"}');
@@ -153,6 +194,22 @@ Deno.test("trap S8: a long prefix does not hide an address", () => {
 Deno.test("trap S8: an address in brackets or before CJK text takes nothing else with it", () => {
   assert.equal(redacted("<alice@example.com>"), "<[REDACTED:EmailAddress]>");
   assert.equal(redacted("寄到 alice@example.com，請儘速"), "寄到 [REDACTED:EmailAddress]，請儘速");
+});
+
+Deno.test("trap S8: a package with its version is no address", () => {
+  for (
+    const text of [
+      "lodash@4.17.21",
+      "npm:@scope/name@1.2.3-beta.4",
+      '"left-pad@^1.3.0"',
+      "actions/checkout@v4.1.0",
+      "root@10.0.0.1",
+      "node_modules/@types/node/index.d.ts",
+    ]
+  ) {
+    assert.deepEqual(kinds(text), [], text);
+  }
+  assert.deepEqual(kinds("ann@example.com. bob@3com.com"), ["EmailAddress", "EmailAddress"]);
 });
 
 Deno.test("trap S9: numbers that were never issued are no social security numbers", () => {

@@ -70,7 +70,7 @@ export class EmailWatch {
     this.#local = local;
     const start = localStart(bytes, at, local);
     const end = start < at ? this.#domains.end(at + 1) : -1;
-    if (end >= 0 && !isVersion(bytes, at + 1, end)) this.spans.add("EmailAddress", start, end);
+    if (end >= 0 && isHost(bytes, at + 1, end)) this.spans.add("EmailAddress", start, end);
   }
 }
 
@@ -88,20 +88,19 @@ function localStart(bytes: Uint8Array, at: number, local: number): number {
 }
 
 /**
- * `package@1.2.3` is no address: the last label of a host name starts with a letter. Hosts without
- * a dot are left to the rule of the vectors.
+ * True when what follows the sign is a host name with a dot whose last label starts with a letter:
+ * `package@1.2.3` and `node_modules/@scope/name.js` hold no address.
  */
-function isVersion(bytes: Uint8Array, from: number, end: number): boolean {
+function isHost(bytes: Uint8Array, from: number, end: number): boolean {
   let label = from;
   let dotted = false;
   for (let at = from; at < end; at++) {
-    const bits = classAt(bytes, at);
     if (bytes[at] === 0x2e) {
       dotted = true;
       if (at + 1 < end && isHostByte(bytes, at + 1)) label = at + 1;
-    } else if ((bits & (ALPHANUMERIC | NON_ASCII)) === 0 && bytes[at] !== 0x2d) break;
+    } else if (!isHostByte(bytes, at) && bytes[at] !== 0x2d && bytes[at] !== 0x5f) break;
   }
-  return dotted && (classAt(bytes, label) & DIGIT) !== 0;
+  return dotted && (classAt(bytes, label) & DIGIT) === 0;
 }
 
 function isHostByte(bytes: Uint8Array, at: number): boolean {

@@ -479,9 +479,10 @@ function passwordIn({ bytes }: Utf8Text, body: number, end: number): number {
 
 const SCHEME_CHARS_MAX = 32;
 
+/** RFC 3986 §3.1, and `_`, which drivers' names have: `oracle+cx_oracle`. */
 function isSchemeByte(byte: number): boolean {
   return ((CLASS[byte] as number) & ALPHANUMERIC) !== 0 || byte === 0x2b || byte === 0x2d ||
-    byte === 0x2e;
+    byte === 0x2e || byte === 0x5f;
 }
 
 /** `$`, `{`, `<`, `*`, `[` start what a template or a mask puts in a secret's place. */

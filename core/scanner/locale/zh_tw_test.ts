@@ -19,6 +19,41 @@ function found(text: string): string {
     .join(" ");
 }
 
+/** Case of §10.1, text, and the findings that hold. */
+const CASES: readonly (readonly [id: number, text: string, expected: string])[] = [
+  [30, "統編12345675", "business_id@6-14:medium"],
+  [31, "身分證 A200000003", "national_id@10-20:high"],
+  [32, "居留證 A800000005", "arc_new@10-20:high"],
+  [32, "統一證號：AB00000001", "arc_legacy@15-25:high"],
+  [33, "身分證 A200000008", ""],
+  [33, "居留證 AB00000005", ""],
+  [33, '{"order_id":12345675}', ""],
+  [33, "/orders/12345675/items", ""],
+  [33, "https://example.test/?id=12345675", ""],
+  [33, "SELECT * FROM t WHERE id = 12345675", ""],
+  [34, '{"統一編號":"12345675"}', "business_id@17-25:medium"],
+  [34, "The tax id is 12345675.", "business_id@14-22:medium"],
+  [35, "電話 0912345678 order_id=12345675", "mobile@7-17:high"],
+  [36, "電話 02-23456789", "landline@7-18:medium"],
+  [36, "電話 037-456789", "landline@7-17:medium"],
+  [36, "電話 01-23456789", ""],
+  [36, "電話 02-2345678", ""],
+  [36, "電話 0223456789", ""],
+];
+
+for (const [id, text, expected] of CASES) {
+  Deno.test(`interception 10.1 #${id}: zh-TW finds ${expected || "nothing"} in \`${text}\``, () => {
+    assert.equal(found(text), expected);
+    const clean = redact(text, SCANNER.scan(text));
+    const offset = Number(/@(\d+)/.exec(expected)?.[1] ?? -1);
+    assert.equal(clean.indexOf("[REDACTED]") >= 0, expected !== "");
+    if (offset >= 0) {
+      const before = new TextDecoder().decode(new TextEncoder().encode(text).slice(0, offset));
+      assert.ok(clean.startsWith(`${before}[REDACTED]`), clean);
+    }
+  });
+}
+
 const FOUND: readonly (readonly [text: string, expected: string])[] = [
   ["身分證 A200000003", "national_id@10-20:high"],
   ["A123456789", "national_id@0-10:medium"],

@@ -50,6 +50,8 @@ export interface Followed {
   readonly inForce: Snapshot | undefined;
   readonly gateway_now_ms: number;
   readonly token: string;
+  /** Whose credential it is. */
+  readonly name: AgentName;
   readonly useToken: (token: string, name: AgentName) => void;
 }
 
@@ -363,12 +365,21 @@ export class Decisions implements DecisionsPart {
     return await this.#redactable(query, response, origin, started_us);
   }
 
-  /** The credential that the gateway has just found to be this agent's is this runtime's own. */
+  /**
+   * The credential that the gateway has just found to be this agent's is this runtime's own.
+   *
+   * The reference's clients register under the did:key of a key of their own, whatever the runtime
+   * calls its agent (contract `wire` §6.3): the first such agent that is proven here is this
+   * runtime's, for as long as the gateway takes its credential. Another one is forwarded.
+   */
   #learn(query: Query, response: Response): void {
     const follower = this.#on.gateway?.follower;
     if (follower === undefined || response.agentIdentityAssurance !== BOUND) return;
     const id = query.agentId;
-    if (id?.agentId !== this.#on.agent_id || query.credentialToken === "") return;
+    if (id === undefined || query.credentialToken === "") return;
+    const own = id.agentId === this.#on.agent_id || id.agentId === follower.name.agent_id;
+    const vacant = follower.token === "" || follower.state.state === "refused";
+    if (!own && !(vacant && id.agentId.startsWith("did:key:"))) return;
     const name = { org_id: id.orgId, team_id: id.teamId, agent_id: id.agentId };
     follower.useToken(query.credentialToken, name);
   }

@@ -123,7 +123,7 @@ async function flow(directory: string, python: string): Promise<void> {
     await agent.status;
     await errors;
     await runtime.stop();
-    await gateway.kill();
+    await gateway.kill().catch(() => {});
   }
 }
 

@@ -201,7 +201,8 @@ function needsOf(command: Command): Needs {
         return { ...LOCAL, read: [], socket: command.broker, starts: true };
       }
       const kept = stateDirectory(command);
-      return { ...LOCAL, read: [kept], write: [kept], starts: true };
+      const needs: Needs = { ...LOCAL, read: [kept], write: [kept], starts: true };
+      return command.policy === undefined ? needs : { ...needs, socket: `${kept}/gateway.sock` };
     }
     case "deno-flags":
       return { ...LOCAL, read: [command.policy] };

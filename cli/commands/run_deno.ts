@@ -21,6 +21,7 @@ import {
   runtimeWords,
   tooLong,
 } from "../run_deno/plan.ts";
+import { registerAgent } from "../run_deno/registration.ts";
 import { Program } from "../run_deno/program.ts";
 import type { Session } from "../session.ts";
 
@@ -62,6 +63,8 @@ interface Surroundings {
 }
 
 class Run {
+  /** With the identity that was registered, once one was. */
+  #command: CommandNamed<"run deno">;
   #agent: Agent | undefined;
   #runtime_ended: Promise<unknown> | undefined;
 
@@ -69,7 +72,9 @@ class Run {
     private readonly command: CommandNamed<"run deno">,
     private readonly session: Session,
     private readonly at: Surroundings,
-  ) {}
+  ) {
+    this.#command = command;
+  }
 
   /** Starts what is not there yet; nothing is left running when one of it fails. */
   async prepare(started: AsyncDisposableStack): Promise<void> {
@@ -85,10 +90,11 @@ class Run {
           onLine: () => {},
         }),
       );
+      if (command.agent === undefined) await this.#register();
     }
     this.#say("starting the runtime");
     const runtime = await Program.start({
-      ...this.#program("the runtime", runtimeWords(command, this.session.flags, places, cwd)),
+      ...this.#program("the runtime", this.#runtimeWords()),
       isReady: (line) => messageOf(line)?.message === RUNTIME_READY,
       onLine: (line) => this.#heard(line),
     });
@@ -102,16 +108,38 @@ class Run {
     }
   }
 
+  /** Makes the agent known to the run's own gateway; its runtime gets the token in a file. */
+  async #register(): Promise<void> {
+    const { command, session, at: { places } } = this;
+    const { org, team } = command;
+    const registered = await registerAgent(session, places.gateway_socket, {
+      org,
+      team,
+      name: agentOf(command),
+    });
+    Deno.writeTextFileSync(places.agent_token, `${registered.token}\n`, { mode: 0o600 });
+    this.#command = {
+      ...command,
+      agent: registered.agent_id,
+      agent_token_file: places.agent_token,
+    };
+  }
+
+  #runtimeWords(): string[] {
+    const { session: { flags }, at: { places, cwd } } = this;
+    return runtimeWords(this.#command, flags, places, cwd);
+  }
+
   /** Runs the agent to its end. */
   async agent(args: readonly string[]): Promise<number> {
     const { command, at: { deno, cwd, places } } = this;
     this.#say(
-      `agent ${agentOf(command)}: every permission of deno ${args.join(" ")} is decided by ${
+      `agent ${agentOf(this.#command)}: every permission of deno ${args.join(" ")} is decided by ${
         command.policy ?? "the gateway's policy"
       }`,
     );
     const ids = { trace_id: crypto.randomUUID(), session_id: crypto.randomUUID() };
-    const variables = agentVariables(command, places, ids, cwd);
+    const variables = agentVariables(this.#command, places, ids, cwd);
     const agent = new Agent({ deno, args, variables });
     this.#agent = agent;
     const forget = forwardSignals(agent);

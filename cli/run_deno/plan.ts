@@ -24,6 +24,8 @@ export interface RunPlaces {
   readonly runtime_state: string;
   readonly gateway_socket: string;
   readonly gateway_state: string;
+  /** Where the runtime of a registered agent finds its token; mode 0600. */
+  readonly agent_token: string;
 }
 
 /** Longest path a Unix socket may have, less what binding adds to it for a moment. */
@@ -41,6 +43,7 @@ export function placesOf(command: CommandNamed<"run deno">, cwd: string): RunPla
     runtime_state: join(directory, "runtime"),
     gateway_socket: join(directory, "gateway.sock"),
     gateway_state: join(directory, "gateway"),
+    agent_token: join(directory, "agent.token"),
   };
 }
 

@@ -101,6 +101,12 @@ Deno.test("an unmodified script under -A: an allowed read works, a forbidden fil
       join(directory, "agent.ts"),
       `
       console.log(Deno.readTextFileSync("notes.txt"), Deno.args.join(" "));
+      // The runtime decides by itself, and knows what would help, once it has the policy.
+      for (let i = 0; i < 500; i++) {
+        try { Deno.readTextFileSync("/etc/passwd"); }
+        catch (e) { if (e.message.includes("to allow it")) break; }
+        await new Promise((done) => setTimeout(done, 20));
+      }
       const attempt = async (f) => { try { await f(); console.log("done"); } catch (e) { console.log(e.name, e.message); } };
       await attempt(() => Deno.readTextFile("/etc/passwd"));
       await attempt(() => fetch("https://evil.example/"));
@@ -126,11 +132,12 @@ Deno.test("an unmodified script under -A: an allowed read works, a forbidden fil
       new RegExp(`rule .*policy\\.yaml:${line}(?::\\d+)? ${path.replaceAll(".", "\\.")}`);
     assert.match(file ?? "", /^NotCapable denied by policy: path not in filesystem allowlist;/);
     assert.match(file ?? "", rule(2, "filesystem.read.allow"));
+    assert.match(file ?? "", /to allow it: .*`\/etc\/passwd`/);
     assert.match(host ?? "", /^NotCapable denied by policy: host not in network allowlist;/);
     assert.match(host ?? "", rule(4, "network.allowlist"));
     assert.match(system ?? "", /^NotCapable denied by policy: tool denied by policy;/);
     assert.match(token ?? "", /^NotCapable denied by policy: the path belongs to the runtime/);
-    assert.equal(variables, "deno t1");
+    assert.match(variables ?? "", /^did:key:z6Mk\S+ t1$/, "registered with the run's own gateway");
     assert.equal(typed, "typed");
   });
 });

@@ -32,6 +32,13 @@ export function namesOnly(
   }
   const said = context?.action;
   switch (said?.case) {
+    case "llmCall": {
+      // A call that nobody judged has no action: what it says itself is all that there is.
+      const promptTokens = int32(prompt_tokens ?? said.value.promptTokens);
+      return create(policy.ActionContextSchema, {
+        action: { case: "llmCall", value: { model: keep(said.value.model), promptTokens } },
+      });
+    }
     case "toolCall":
       return create(policy.ActionContextSchema, {
         action: { case: "toolCall", value: { toolName: keep(said.value.toolName) } },

@@ -38,14 +38,20 @@ async function runDemo(...argv: string[]): Promise<DemoRun> {
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
-Deno.test("the demo holds every claim, from the first denial to the log after the kill", async () => {
-  const { code, stdout, stderr } = await runDemo();
+for (const through of ["runtime", "gateway"]) {
+  Deno.test(`through the ${through} the demo holds every claim, from the first denial to the log after the kill`, async () => {
+    await holdsEveryClaim(through);
+  });
+}
+
+async function holdsEveryClaim(through: string): Promise<void> {
+  const { code, stdout, stderr } = await runDemo("--through", through);
   assert.equal(code, 0, stdout + stderr);
   assert.equal(stderr, "");
   assert.equal(stdout.match(/^ {2}✓ /gm)?.length, 14, stdout);
   assert.match(stdout, /every claim held/);
   assert.ok(!stdout.includes("\x1b"), "not a terminal: no escape sequences");
-});
+}
 
 Deno.test("as JSON, each claim has what was seen, and nothing that was seen is a secret", async () => {
   const { code, stdout } = await runDemo("--output", "json");

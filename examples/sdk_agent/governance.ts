@@ -10,38 +10,31 @@ import { ApprovalAdminService } from "../../proto/gen/assembly/admin/v1/approval
 import { type Checker, type Guard, guardOf } from "../../sdk/adapters/mod.ts";
 import { type GovernedAgent, PolicyViolationError } from "../../sdk/mod.ts";
 
-/** One question that was answered, and where its evidence is. */
+/** One question that was answered, by the name that its evidence carries. */
 export interface Answered {
-  readonly act: string;
+  readonly span_id: string;
   readonly allowed: boolean;
-  /** Index in the log; durable before the answer left. */
-  readonly audit_index?: bigint;
 }
 
 /** A guard that remembers what was answered: the demo compares it with the log. */
 export function recordingGuard(agent: GovernedAgent): { guard: Guard; answered: Answered[] } {
   const answered: Answered[] = [];
+  let spans = 0;
   const checker: Checker = {
     async check(act, options) {
+      const span_id = `demo-${++spans}`;
       try {
-        const clearance = await agent.check(act, options);
-        answered.push({ act: act.kind, allowed: true, ...indexOf(clearance) });
+        const clearance = await agent.check(act, { ...options, operation: { span_id } });
+        answered.push({ span_id, allowed: true });
         return clearance;
       } catch (error) {
-        if (error instanceof PolicyViolationError) {
-          answered.push({ act: act.kind, allowed: false, ...indexOf(error.refusal) });
-        }
+        // No answer leaves no entry: there was nobody to write one.
+        if (error instanceof PolicyViolationError) answered.push({ span_id, allowed: false });
         throw error;
       }
     },
   };
   return { guard: guardOf(checker), answered };
-}
-
-function indexOf(
-  { audit_index }: { readonly audit_index?: bigint },
-): { readonly audit_index?: bigint } {
-  return audit_index === undefined ? {} : { audit_index };
 }
 
 /** A person with an operator's token: another principal than the agent. */

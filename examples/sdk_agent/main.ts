@@ -13,7 +13,7 @@ import { Channel } from "../../grpc/mod.ts";
 import type { Notice } from "../../sdk/mod.ts";
 import { type GatewayProcess, startGateway } from "../coding_agent/gateway_process.ts";
 import { connect, type Way } from "./connection.ts";
-import { checkTheLog } from "./evidence.ts";
+import { checkTheLog, untilArrived } from "./evidence.ts";
 import { Person } from "./governance.ts";
 import { type Check, tell } from "./story.ts";
 
@@ -23,7 +23,7 @@ usage: deno task demo:sdk [--output text|json] [--policy FILE] [--through runtim
 
   --output text|json   a line a claim, or one JSON document at the end (default text)
   --policy FILE        another policy, to see which claims it breaks (default: the demo's own)
-  --through WAY        the agent asks a runtime beside it, or the gateway itself (default gateway)
+  --through WAY        the agent asks a runtime beside it, or the gateway itself (default runtime)
   --directory DIR      an empty directory to work in, removed at the end (the task makes one); where the
                        runtime's socket is must be granted when the demo starts
   --help
@@ -77,7 +77,7 @@ interface Options {
 function optionsOf(argv: readonly string[]): Options | "help" | undefined {
   let output: Options["output"] = "text";
   let policy = new URL("policy.yaml", import.meta.url).pathname;
-  let through: Way = "gateway";
+  let through: Way = "runtime";
   let directory: string | undefined;
   const words = argv.flatMap((word) => word.split("=", 2));
   for (let at = 0; at < words.length; at += 2) {
@@ -120,11 +120,11 @@ async function demonstrate(
       const told = await tell(stage);
       // Events that were kept while the gateway was away are delivered before the agent ends.
       await agent.shutdown();
+      await untilArrived(state_dir, told);
       await runtime?.stop();
       await stage.gateway.stop();
-      for (const check of await checkTheLog(state_dir, verifier_key, told)) {
-        onCheck(check);
-      }
+      const kept_in = [state_dir, ...through === "runtime" ? [`${directory}/runtime`] : []];
+      for (const check of await checkTheLog(state_dir, verifier_key, told, kept_in)) onCheck(check);
     } finally {
       gateway = stage.gateway;
       await runtime?.kill();

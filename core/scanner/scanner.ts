@@ -6,7 +6,7 @@
 import { type CertainSearch, decodeAndSearch, decodeBytes, type Decoding } from "./decode/mod.ts";
 import { DigitWatch, findDigits } from "./detectors/digits.ts";
 import { EmailWatch, findEmails } from "./detectors/email.ts";
-import { EntropyWatch, findEntropy } from "./detectors/entropy.ts";
+import { EntropyWatch, findEntropy, findRunTokens } from "./detectors/entropy.ts";
 import { type LateSpan, LiteralWatch } from "./detectors/literal.ts";
 import { isDisguise } from "./disguise.ts";
 import type {
@@ -111,11 +111,12 @@ export const DEFAULT_SCANNER: ByteScanner = createScanner({ patterns: [], locale
 export function scanCertain(text: string): CredentialFinding[] {
   const utf8 = encodeText(text);
   try {
-    const watch = new Passes(utf8, false);
+    const watch = new Passes(utf8, false, false);
     const seen = sweep(utf8, watch, false);
     const spans = new Spans();
     watch.literal.finish(spans);
-    const { findings } = decode(utf8, seen, false);
+    spans.append(watch.entropy.spans);
+    const { findings } = decode(utf8, seen, watch, false);
     return mergeDecoded(spans.findings(), findings).filter(({ kind, detector }) =>
       kind !== "CreditCardLuhn" && kind !== "SsnPattern" && detector !== "iban"
     );
@@ -138,10 +139,11 @@ export interface FormsOptions {
  * walk is paid for where nothing is found.
  */
 export function findForms(text: Utf8Text, spans: Spans, options: FormsOptions): void {
-  const watch = new Passes(text, options.strict === true);
+  const watch = new Passes(text, options.strict === true, false);
   sweep(text, watch, false);
   const late = watch.literal.finish(spans);
   if (options.numbers) spans.append(watch.digit.spans);
+  spans.append(watch.entropy.spans);
   for (const { kind, offset, end } of late) spans.add(kind, offset, end);
 }
 
@@ -153,12 +155,13 @@ class Passes implements Watch {
   readonly mail: EmailWatch;
   readonly entropy: EntropyWatch;
 
-  constructor(text: Utf8Text, strict: boolean) {
+  /** @param scored See {@linkcode EntropyWatch}. */
+  constructor(text: Utf8Text, strict: boolean, scored: boolean) {
     this.#text = text;
     this.literal = new LiteralWatch(text, strict);
     this.digit = new DigitWatch(text, strict);
     this.mail = new EmailWatch(text);
-    this.entropy = new EntropyWatch(text);
+    this.entropy = new EntropyWatch(text, scored);
   }
 
   prefix(at: number, pair: number): void {
@@ -171,6 +174,10 @@ class Passes implements Watch {
 
   email(at: number): void {
     this.mail.seen(at);
+  }
+
+  run(at: number): number {
+    return this.entropy.run(at);
   }
 
   token(at: number): number {
@@ -199,9 +206,9 @@ export interface BuiltIn {
  * @private For tests.
  */
 export function findBuiltIn(text: Utf8Text, strict: boolean): BuiltIn {
-  const watch = new Passes(text, strict);
+  const watch = new Passes(text, strict, true);
   const seen = sweep(text, watch, true);
-  const decoded = decode(text, seen, strict);
+  const decoded = decode(text, seen, watch, strict);
   const spans = new Spans();
   const late = watch.literal.finish(spans);
   spans.append(watch.digit.spans);
@@ -223,8 +230,12 @@ export function findBuiltIn(text: Utf8Text, strict: boolean): BuiltIn {
 }
 
 /** @param seen What the walk over the text returned. */
-function decode(text: Utf8Text, seen: number, strict: boolean): Decoding {
-  const signs = { escapes: (seen & ~HAS_QUOTE) !== 0, quotes: (seen & HAS_QUOTE) !== 0 };
+function decode(text: Utf8Text, seen: number, watch: Passes, strict: boolean): Decoding {
+  const signs = {
+    escapes: (seen & ~HAS_QUOTE) !== 0,
+    quotes: (seen & HAS_QUOTE) !== 0,
+    long_runs: watch.entropy.long_runs,
+  };
   return decodeAndSearch(text, signs, certainSearch(strict));
 }
 
@@ -254,6 +265,7 @@ export function scanThoroughly(text: Utf8Text, strict = false): CredentialFindin
       const hidden = new Spans();
       const late = findPrefixes(view, hidden, strict);
       if (numbers) findDigits(view, hidden, strict);
+      findRunTokens(view, hidden);
       for (const span of [...hidden.list(), ...late]) report(span);
     },
   );

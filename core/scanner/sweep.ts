@@ -29,6 +29,8 @@ export interface Watch {
   email(at: number): void;
   /** Twenty bytes around `at` are one token; returns where it ends. */
   token(at: number): number;
+  /** Twelve bytes around `at` are base64; returns where their run ends. */
+  run(at: number): number;
   /** Twenty bytes around `at` are base64 but for one character; returns where its run ends. */
   split(at: number): number;
   /** A pair of bytes may belong to a character in disguise; true when it does. */
@@ -55,7 +57,8 @@ const EDGE_HALF = CUTS * 2;
  *
  * Whatever entropy can flag is 23 bytes at least without a cut, or 24 with one in it, and so covers
  * five neighbouring half blocks; sums over five half blocks therefore find all of it. The low digit
- * of a sum counts pairs that cut tokens, the high one pairs that cut runs; both stay below 16.
+ * of a sum counts pairs that cut tokens, the high one pairs that cut runs; both stay below 16. In the
+ * same way a run of 16 covers three.
  *
  * @param entropy Whether {@linkcode Watch.token} and {@linkcode Watch.split} are wanted.
  * @returns Bits {@linkcode HAS_ESCAPE}, {@linkcode HAS_WIDE}, {@linkcode HAS_QUOTE}; a bit that is not set is certain.
@@ -67,6 +70,7 @@ export function sweep({ bytes, pairs, length }: Utf8Text, watch: Watch, entropy:
   let has_wide = false;
   let token_end = entropy ? 0 : Infinity;
   let run_end = token_end;
+  let long_run_end = 0;
   // Sums of the second half two blocks back, of that block, of the last block and its second half.
   let half_4 = EDGE_HALF;
   let block_2 = EDGE_HALF * 2;
@@ -84,6 +88,9 @@ export function sweep({ bytes, pairs, length }: Utf8Text, watch: Watch, entropy:
     seen |= any;
     const left = (signs_0 & CUTS) + (signs_1 & CUTS);
     const right = (signs_2 & CUTS) + (signs_3 & CUTS);
+    if (block_1 + left < CUTS_RUN || half_1 + left + right < CUTS_RUN) {
+      if (at * 2 >= long_run_end) long_run_end = watch.run(at * 2);
+    }
     const sum_1 = block_2 + block_1 + left;
     const sum_2 = half_4 + block_1 + left + right;
     half_4 = half_1;

@@ -13,7 +13,7 @@ import { type Compression, compressionOf, inflate, inflatesToText } from "./comp
 import { unescape } from "./escapes.ts";
 import { HEX_LIST_BYTES_MIN, HEX_LIST_SET, hexList, hexRow } from "./hex.ts";
 import { type Joined, joinFragments } from "./joints.ts";
-import { findRuns } from "./runs.ts";
+import { eachRun, findRuns } from "./runs.ts";
 import { isMostlyText, isPrintable, looksUtf16 } from "./text_like.ts";
 import {
   compose,
@@ -62,6 +62,8 @@ export interface DecodeSigns {
   readonly escapes: boolean;
   /** Quotes, which texts written in pieces have. */
   readonly quotes: boolean;
+  /** Every run of base64 characters worth a look, its start and its end; absent: not known. */
+  readonly long_runs?: readonly number[];
 }
 
 const ALL_SIGNS: DecodeSigns = { escapes: true, quotes: true };
@@ -115,7 +117,7 @@ class Explorer {
     const quotes = signs.quotes || plain !== undefined;
     const joined = quotes ? joinFragments(view) : undefined;
     if (joined !== undefined) this.#joined(joined, map, depth);
-    this.#runs(view, map, depth);
+    this.#runs(view, map, depth, plain === undefined ? signs.long_runs : undefined);
   }
 
   /** Bytes that may be compressed; false when they are not. */
@@ -136,16 +138,18 @@ class Explorer {
     return true;
   }
 
-  #runs(text: Utf8Text, origin: OriginMap, depth: number): void {
+  #runs(text: Utf8Text, origin: OriginMap, depth: number, known?: readonly number[]): void {
     const deepest = depth >= SCANNER_LIMITS.decode_depth;
-    findRuns(text, BASE64_SET, BASE64_CHARS_MIN, (from, to) => {
+    const lookBehind = (from: number, to: number): number => {
       for (const view of hexRow(text, from, to)) this.#child(view, origin, depth, deepest);
       const run = wholeRun(text, from, to);
       for (const phase of phasesOf(text, run)) {
         this.#child(decodeBase64(text, run, phase), origin, depth, deepest);
       }
       return run.end;
-    });
+    };
+    if (known === undefined) findRuns(text, BASE64_SET, BASE64_CHARS_MIN, lookBehind);
+    else eachRun(known, lookBehind);
     findRuns(text, HEX_LIST_SET, HEX_LIST_BYTES_MIN, (from, to) => {
       for (const view of hexList(text, from, to)) this.#child(view, origin, depth, deepest);
       return to;

@@ -34,6 +34,23 @@ export function findRuns(
   }
 }
 
+/**
+ * The same for runs that are known already.
+ *
+ * @param runs Start and end of each, in ascending order.
+ */
+export function eachRun(
+  runs: readonly number[],
+  report: (from: number, to: number) => number,
+): void {
+  let next = 0;
+  for (let index = 0; index + 1 < runs.length; index += 2) {
+    const from = runs[index] as number;
+    const to = runs[index + 1] as number;
+    if (from >= next) next = Math.max(to, report(from, to));
+  }
+}
+
 /** The set of bytes a string is made of. */
 export function byteSet(characters: string): Uint8Array {
   const set = new Uint8Array(256);

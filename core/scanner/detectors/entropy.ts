@@ -68,25 +68,63 @@ export function findEntropy({ bytes, length }: Utf8Text, spans: Spans): void {
   if (splits !== undefined) reportSplits(splits, spans);
 }
 
+/** Tokens that are one run of base64, wherever they stand: what is known of them without scoring. */
+export function findRunTokens({ bytes, length }: Utf8Text, spans: Spans): void {
+  let run = 0;
+  for (let at = 0; at <= length; at++) {
+    if (isBase64(bytes, at)) continue;
+    if (at - run >= DISTINCT_MIN) findRunToken(bytes, run, at, spans);
+    run = at + 1;
+  }
+}
+
+/** Characters from which a run may be base64 of something worth looking behind. */
+export const LONG_RUN_CHARS_MIN = 16;
+
 /**
  * The same passes, woken where a walk over the text saw that one may find something. What they find
- * is the same as with {@linkcode findEntropy}.
+ * is the same as with {@linkcode findEntropy}, or {@linkcode findRunTokens} where nothing is scored.
  */
 export class EntropyWatch {
   readonly #text: Utf8Text;
+  readonly #scored: boolean;
   readonly spans: Spans = new Spans();
+  /** Every run of {@linkcode LONG_RUN_CHARS_MIN} characters or more: its start, then its end. */
+  readonly long_runs: number[] = [];
   readonly #splits: Split[] = [];
-  /** End of the last token and run that were judged. */
+  /** End of the last token, run and long run that were judged. */
   #token_end = 0;
   #run_end = 0;
+  #long_run_end = 0;
   /** Start of the right half of the last pair that was judged. */
   #pair = -1;
 
-  constructor(text: Utf8Text) {
+  /** @param scored Whether entropy is wanted, not only known forms. */
+  constructor(text: Utf8Text, scored: boolean) {
     this.#text = text;
+    this.#scored = scored;
   }
 
-  /** Passes 1 to 4 on the token around a place; returns its end. */
+  /** Pass 3, and tokens that are one run, on the long run at a place; returns its end. */
+  run(place: number): number {
+    const { bytes } = this.#text;
+    if (!isBase64(bytes, place)) return place;
+    let from = place;
+    while (from > this.#long_run_end && isBase64(bytes, from - 1)) from--;
+    let end = place + 1;
+    while (isBase64(bytes, end)) end++;
+    this.#long_run_end = end;
+    if (end - from < LONG_RUN_CHARS_MIN) return end;
+    this.long_runs.push(from, end);
+    if (end - from < DISTINCT_MIN) return end;
+    if (this.#scored && clearsBar(bytes, from, end)) {
+      this.spans.add("GenericHighEntropy", from, end);
+    }
+    findRunToken(bytes, from, end, this.spans);
+    return end;
+  }
+
+  /** Passes 1, 2 and 4 on the token around a place; returns its end. */
   token(place: number): number {
     const { bytes } = this.#text;
     const from = this.#tokenStart(place);
@@ -97,7 +135,6 @@ export class EntropyWatch {
     if (size <= TOKEN_BYTES_MAX && clearsBar(bytes, from, end)) {
       reportToken(bytes, from, end, this.spans);
     }
-    this.#runs(from, end);
     if (size >= HEX_DIGITS_MIN) this.#hexRuns(from, end);
     return end;
   }
@@ -124,28 +161,9 @@ export class EntropyWatch {
   }
 
   /**
-   * Pass 3. Looks at every 23rd byte and walks back from there: where a byte that is no base64 comes
-   * before the last look, no run of 23 can hold both.
+   * Passes 2 and 4. Looks at every 64th byte and walks back from there: where a byte that is no hex
+   * comes before the last look, no run of 64 can hold both.
    */
-  #runs(from: number, end: number): void {
-    const { bytes } = this.#text;
-    let run = from;
-    while (run + DISTINCT_MIN <= end) {
-      let at = run + DISTINCT_MIN - 1;
-      while (at >= run && isBase64(bytes, at)) at--;
-      if (at >= run) {
-        run = at + 1;
-        continue;
-      }
-      at = run + DISTINCT_MIN;
-      while (isBase64(bytes, at)) at++;
-      if (clearsBar(bytes, run, at)) this.spans.add("GenericHighEntropy", run, at);
-      findRunToken(bytes, run, at, this.spans);
-      run = at + 1;
-    }
-  }
-
-  /** Passes 2 and 4, in the same way. */
   #hexRuns(from: number, end: number): void {
     const { bytes } = this.#text;
     let run = from;

@@ -3,13 +3,17 @@
  *
  * @module
  */
-import { publicIdKey } from "../../proto/ipc/mod.ts";
-import { AgentKey } from "../../sdk/identity/agent_key.ts";
-import { type GovernedAgent, governWith, type Notice, SDK_VERSION } from "../../sdk/mod.ts";
-import { GatewayClient } from "../../sdk/transports/gateway/gateway_client.ts";
+import {
+  AgentKey,
+  type AgentTriple,
+  govern,
+  type GovernedAgent,
+  type Notice,
+  registerAgent,
+  type Registration,
+  SDK_VERSION,
+} from "../../sdk/mod.ts";
 import { GrpcRpc } from "../../sdk/transports/gateway/grpc_rpc.ts";
-import { registerAgent } from "../../sdk/transports/gateway/registration.ts";
-import { SocketClient } from "../../sdk/transports/socket/socket_client.ts";
 import { type RuntimeProcess, startRuntime } from "./runtime_process.ts";
 
 /** How the agent reaches whoever decides. */
@@ -31,34 +35,32 @@ export async function connect(
   tool_names: readonly string[],
   onNotice: (notice: Notice) => void,
 ): Promise<Connected> {
-  const rpc = new GrpcRpc({ url: `http://${address}` });
-  const registration = await registerAgent(rpc, {
-    key: AgentKey.ephemeral(),
-    org_id: "acme",
-    team_id: "platform",
-    name: "support agent",
-    framework: "vercel-ai",
-    sdk_version: SDK_VERSION,
-    tool_names,
-  }, { timeout_ms: REGISTER_MS_MAX, signal: new AbortController().signal });
-  const { agent, token } = registration;
-  if (way === "gateway") {
-    const client = GatewayClient.registered(registration, { rpc, onNotice });
-    return { agent: governWith({ agent, client, onNotice }) };
-  }
-  await rpc.close();
+  const who = { agent_id: "support agent", org_id: "acme", team_id: "platform" };
+  const registration = { identity: "ephemeral", framework: "vercel-ai", tool_names } as const;
+  const grpc = `http://${address}`;
+  if (way === "gateway") return { agent: await govern({ ...who, grpc, registration, onNotice }) };
+  // A runtime holds its agent's credential; in production an operator puts it there.
+  const { agent, token } = await register(grpc, who, tool_names);
   await Deno.mkdir(`${directory}/runtime`, { mode: 0o700 });
   const runtime = await startRuntime({
     ...agent,
     ...{ token, gateway: address, directory: `${directory}/runtime` },
   });
-  const client = new SocketClient({
-    path: runtime.socket,
-    key: publicIdKey(agent.agent_id),
-    token: () => token,
-    sdk_version: SDK_VERSION,
-    onNotice,
-  });
-  await client.connect();
-  return { agent: governWith({ agent, client, onNotice }), runtime };
+  return { agent: await govern({ ...agent, socket: runtime.socket, onNotice }), runtime };
+}
+
+async function register(
+  url: string,
+  { agent_id: name, org_id, team_id }: AgentTriple,
+  tool_names: readonly string[],
+): Promise<Registration> {
+  const rpc = new GrpcRpc({ url });
+  try {
+    return await registerAgent(rpc, {
+      ...{ key: AgentKey.ephemeral(), name, org_id, team_id, tool_names },
+      ...{ framework: "vercel-ai", sdk_version: SDK_VERSION },
+    }, { timeout_ms: REGISTER_MS_MAX, signal: new AbortController().signal });
+  } finally {
+    await rpc.close();
+  }
 }

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import type { CanonicalObject, CanonicalValue } from "../core/approval/canonical_json.ts";
+import type { CanonicalObject, CanonicalValue } from "@agent-assembly/core/approval/canonical_json";
 import type { ActionContext } from "./gen/assembly/policy/v1/policy_pb.ts";
 
 /** Strict: bytes that are no UTF-8 are bound as bytes, not as what a lenient reader makes of them. */

@@ -11,7 +11,7 @@ import {
   type ExplainedStage,
   type Explanation,
   type RuleRef,
-} from "../core/verdict.ts";
+} from "@agent-assembly/core/verdict";
 import {
   type Explanation as WireExplanation,
   ExplanationSchema,

@@ -4,9 +4,9 @@
  *
  * @module
  */
-import { type Action, type FileMode, llmCall } from "../core/action.ts";
-import { LIMITS } from "../core/limits.ts";
-import type { RiskTier } from "../core/principal.ts";
+import { type Action, type FileMode, llmCall } from "@agent-assembly/core/action";
+import { LIMITS } from "@agent-assembly/core/limits";
+import type { RiskTier } from "@agent-assembly/core/principal";
 import {
   Decision as WireDecision,
   EnforcementMode as WireEnforcementMode,

@@ -4,7 +4,7 @@
  * @module
  */
 import { create } from "@bufbuild/protobuf";
-import type { Finding } from "../core/scanner/finding.ts";
+import type { Finding } from "@agent-assembly/core/scanner/finding";
 import {
   type RedactInstructions,
   RedactInstructionsSchema,

@@ -5,13 +5,13 @@
  * @module
  */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { LIMITS } from "../core/limits.ts";
-import type { PolicyDocument } from "../core/policy/document.ts";
-import { loadPolicy } from "../core/policy/load.ts";
-import { formatProblems } from "../core/policy/position.ts";
-import { questionOf } from "../core/policy/question.ts";
-import type { FlipGroup, ReplayReport, SideVerdict } from "../core/replay/replay.ts";
-import type { ReplayPolicy } from "../core/replay/side.ts";
+import { LIMITS } from "@agent-assembly/core/limits";
+import type { PolicyDocument } from "@agent-assembly/core/policy/document";
+import { loadPolicy } from "@agent-assembly/core/policy/load";
+import { formatProblems } from "@agent-assembly/core/policy/position";
+import { questionOf } from "@agent-assembly/core/policy/question";
+import type { FlipGroup, ReplayReport, SideVerdict } from "@agent-assembly/core/replay/replay";
+import type { ReplayPolicy } from "@agent-assembly/core/replay/side";
 import {
   type PolicyTexts,
   type ReplayDifferenceSchema,

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
+import { Sha256 } from "../sha256.ts";
 import type {
   ActiveHours,
   Budget,
@@ -32,7 +32,7 @@ const PRICES_TAG = "price\x01";
 
 /** Hashes length-prefixed fields. */
 class FieldHash {
-  readonly #hash = createHash("sha256");
+  readonly #hash = new Sha256();
 
   constructor(domain: string) {
     this.#hash.update(domain);
@@ -61,7 +61,7 @@ class FieldHash {
   }
 
   digest(): string {
-    return this.#hash.digest("hex");
+    return this.#hash.hex();
   }
 
   #length(length: number): void {

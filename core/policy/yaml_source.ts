@@ -7,7 +7,6 @@
  *
  * @module
  */
-import process from "node:process";
 import { Composer, type Document, isAlias, isMap, isScalar, isSeq, Lexer, Parser } from "yaml";
 import { LIMITS } from "../limits.ts";
 import type { Position } from "./position.ts";
@@ -57,12 +56,15 @@ export function parseYaml(text: string, problems: Problems): SourceNode | undefi
  * to read the environment. `body` is synchronous, so nobody else sees the substitute.
  */
 function withoutEnvironment<T>(body: () => T): T {
-  const environment = process.env;
-  process.env = {};
+  // By name, not by import: a browser has none, and the library's build for it asks for none.
+  const process: unknown = Reflect.get(globalThis, "process");
+  if (typeof process !== "object" || process === null) return body();
+  const environment: unknown = Reflect.get(process, "env");
+  Reflect.set(process, "env", {});
   try {
     return body();
   } finally {
-    process.env = environment;
+    Reflect.set(process, "env", environment);
   }
 }
 

@@ -11,8 +11,8 @@
 import { createHash } from "node:crypto";
 import { create } from "@bufbuild/protobuf";
 import { ed25519 } from "@noble/curves/ed25519";
-import { didKeyOf } from "../../core/identity/did_key.ts";
-import { verifyStrict } from "../../core/identity/ed25519.ts";
+import { didKeyOf } from "@agent-assembly/core/identity/did_key";
+import { verifyStrict } from "@agent-assembly/core/identity/ed25519";
 import { type HandshakeProof, HandshakeProofSchema } from "../gen/assembly/ipc/v1/ipc_pb.ts";
 
 /** An Ed25519 key pair that signs handshakes. */

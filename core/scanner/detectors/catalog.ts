@@ -40,8 +40,95 @@ const private_key = (scheme: string, source: string): Entry =>
 const GITLAB = "docs.gitlab.com/security/tokens (token prefixes)";
 const SHOPIFY = "shopify.dev/changelog (length of the shared secret and access tokens)";
 
+/** Names of the detectors beyond the frozen kinds. */
+export const DETECTOR_NAMES = [
+  "json_web_token",
+  "google_api_key",
+  "google_oauth_secret",
+  "google_access_token",
+  "google_refresh_token",
+  "stripe_key",
+  "stripe_webhook_secret",
+  "twilio_api_key",
+  "sendgrid_key",
+  "brevo_key",
+  "npm_token",
+  "npmrc_token",
+  "pypi_token",
+  "rubygems_token",
+  "crates_token",
+  "nuget_token",
+  "docker_token",
+  "jfrog_token",
+  "gitlab_token",
+  "hugging_face_token",
+  "digitalocean_token",
+  "cloudflare_origin_ca_key",
+  "cloudflare_token",
+  "telegram_bot_token",
+  "discord_bot_token",
+  "discord_webhook",
+  "slack_webhook",
+  "teams_webhook",
+  "slack_config_token",
+  "azure_client_secret",
+  "azure_sas",
+  "aws_secret_access_key",
+  "aws_session_token",
+  "aws_bedrock_key",
+  "alibaba_key_id",
+  "tencent_key_id",
+  "groq_key",
+  "perplexity_key",
+  "xai_key",
+  "nvidia_key",
+  "replicate_token",
+  "databricks_token",
+  "vault_token",
+  "terraform_token",
+  "doppler_token",
+  "onepassword_token",
+  "supabase_token",
+  "planetscale_token",
+  "netlify_token",
+  "fly_token",
+  "tailscale_key",
+  "grafana_token",
+  "new_relic_key",
+  "sentry_token",
+  "dynatrace_token",
+  "postman_key",
+  "linear_key",
+  "figma_token",
+  "notion_token",
+  "atlassian_token",
+  "shopify_token",
+  "square_token",
+  "age_secret_key",
+  "putty_private_key",
+  "mariadb_url",
+  "cockroach_url",
+  "redis_url",
+  "amqp_url",
+  "mssql_url",
+  "clickhouse_url",
+  "oracle_url",
+  "cassandra_url",
+  "neo4j_url",
+  "nats_url",
+  "url_with_password",
+  "connection_string_password",
+  "http_basic_auth",
+  "http_bearer_token",
+  "http_cookie",
+  "iban",
+] as const;
+
+/** Name of a detector beyond the frozen kinds. */
+export type DetectorName = (typeof DETECTOR_NAMES)[number];
+
 /** By name. */
-export const DETECTORS = {
+export const DETECTORS: Readonly<Record<DetectorName, Entry>> = {
   json_web_token: token("jwt:compact", "RFC 7519 §3, RFC 7515 §3.1", "medium"),
   google_api_key: key("google:api_key", "cloud.google.com/docs/authentication/api-keys"),
   google_oauth_secret: cloud(
@@ -188,7 +275,4 @@ export const DETECTORS = {
     "ISO 13616, SWIFT IBAN registry",
     "medium",
   ),
-} as const satisfies Readonly<Record<string, Entry>>;
-
-/** Name of a detector beyond the frozen kinds. */
-export type DetectorName = keyof typeof DETECTORS;
+};

@@ -135,7 +135,7 @@ Deno.test("trap R13: entries are one chain, over a restart too, and repeat the s
   const record = (seq: number): SpoolRecord => ({
     seq,
     kind: seq % 4 === 0 ? "decision" : "event",
-    bytes: storedBytes(eventOf({ eventId: `e${seq}` }), { ...enrichment, sequence: seq }),
+    bytes: storedBytes(eventOf({ eventId: `e${seq}` }), { ...enrichment, sequence: seq }, false),
   });
   const records = Array.from({ length: 20 }, (_, index) => record(index + 1));
   const first = chainEntries(records.slice(0, 9), GENESIS, AGENT);

@@ -133,7 +133,7 @@ async function append(spool: Spool, from: number, count: number): Promise<void> 
         sequence: from + index,
         claimed_agent_id: "",
         forged_trust_markers: 0,
-      }),
+      }, false),
     );
   }));
 }

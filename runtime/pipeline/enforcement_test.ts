@@ -8,7 +8,7 @@ import { arbitraryMessage } from "./_message_arbitrary.ts";
 import { argsOf, eventOf, fromClient, PipelineBench, toolEvent } from "./_pipeline_fixture.ts";
 import { Enforcer } from "./enforce/enforce.ts";
 import { IDENTIFIER_FIELDS, isIdentifier } from "./enforce/identifiers.ts";
-import { TextGuard } from "./enforce/text.ts";
+import { emptyTally, TextGuard } from "./enforce/text.ts";
 import { redactMessage, scannedFields } from "./enforce/walk.ts";
 import { PIPELINE_LIMITS } from "./limits.ts";
 import { storedBytes } from "./stored_copy.ts";
@@ -278,7 +278,10 @@ Deno.test("whatever the event, a key planted in any text or bytes of it is in no
         forged_trust_markers: 0,
       } as const;
       for (
-        const copy of [toBinary(audit.AuditEventSchema, event), storedBytes(event, enrichment)]
+        const copy of [
+          toBinary(audit.AuditEventSchema, event),
+          storedBytes(event, enrichment, true),
+        ]
       ) {
         const shown = new TextDecoder("latin1").decode(copy);
         assert.ok(!shown.includes(secret), shown);
@@ -297,16 +300,7 @@ Deno.test("the walk knows nothing of events: another message is redacted as well
     },
   });
   const guard = new TextGuard(DEFAULT_SCANNER, 1_000);
-  redactMessage(wire_event.EnvelopedEventSchema, envelope, guard, {
-    findings: new Map(),
-    oversized: 0,
-    undecodable: 0,
-    unscannable: 0,
-    scanned_bytes: 0,
-    bytes_left: 10_000,
-    elements_left: 10,
-    omitted: 0,
-  });
+  redactMessage(wire_event.EnvelopedEventSchema, envelope, guard, emptyTally(10_000, 10));
   const shown = new TextDecoder().decode(toBinary(wire_event.EnvelopedEventSchema, envelope));
   assert.ok(!shown.includes(KEY.slice(4)), shown);
   assert.equal(shown.split("[REDACTED:GitHubPat]").length - 1, 5);

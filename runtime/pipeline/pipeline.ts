@@ -200,7 +200,7 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
         ...(minimum === undefined ? {} : { minimum }),
       })
       : undefined;
-    const { forged_trust_markers } = enforced;
+    const { forged_trust_markers, suspect } = enforced;
     const pid = pidOf(origin);
     const known = {
       received_at_ms: this.#options.timers.now_ms(),
@@ -211,7 +211,7 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
       ...(verdict === undefined ? {} : { sdk_verdict: verdict }),
       forged_trust_markers,
     };
-    const first = this.#prepared(event, known);
+    const first = this.#prepared(event, known, suspect);
     if (!isTamperSuspected(verdict ?? "ok", forged_trust_markers)) return [first];
     if (verdict !== undefined && verdict !== "ok" && verdict !== "unverifiable") {
       metrics.add("aa_runtime_sdk_tamper_suspected_total", 1, { kind: verdict });
@@ -221,13 +221,17 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
     }
     const tamper = tamperEvent(newId(), event, verdict, forged_trust_markers);
     this.#assign(tamper);
-    return [first, { ...this.#prepared(tamper, known), told: false }];
+    return [first, { ...this.#prepared(tamper, known, suspect), told: false }];
   }
 
-  #prepared(event: audit.AuditEvent, known: Omit<Enrichment, "sequence">): Prepared {
+  #prepared(
+    event: audit.AuditEvent,
+    known: Omit<Enrichment, "sequence">,
+    suspect: boolean,
+  ): Prepared {
     const enrichment = { ...known, sequence: ++this.#sequence };
     event.occurredAt ??= create(common.TimestampSchema, { unixMs: BigInt(known.received_at_ms) });
-    const bytes = storedBytes(event, enrichment);
+    const bytes = storedBytes(event, enrichment, suspect);
     const received_us = this.#options.timers.monotonic_us();
     const violation = this.#violationOf(event);
     return { event, enrichment, received_us, bytes, violation, told: true };

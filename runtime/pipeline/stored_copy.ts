@@ -5,7 +5,7 @@
  * @module
  */
 import { clone, create, toBinary } from "@bufbuild/protobuf";
-import { isBannedKey, mayHoldBanned } from "../../core/audit/never_store.ts";
+import { isBannedKey } from "../../core/audit/never_store.ts";
 import { sanitizeMember } from "../../core/audit/sanitize.ts";
 import { scanCertain } from "../../core/scanner/mod.ts";
 import { audit } from "../../proto/mod.ts";
@@ -19,11 +19,19 @@ export const OMITTED_LABEL = `${RUNTIME_LABEL}omitted`;
 
 const NOTHING = new Uint8Array(0);
 
-/** Bytes of the stored copy of a redacted event. Never fails: what cannot be kept is named. */
-export function storedBytes(event: audit.AuditEvent, enrichment: Enrichment): Uint8Array {
+/**
+ * Bytes of the stored copy of a redacted event. Never fails: what cannot be kept is named.
+ *
+ * @param suspect Whether a text in it may hold something that is never stored.
+ */
+export function storedBytes(
+  event: audit.AuditEvent,
+  enrichment: Enrichment,
+  suspect: boolean,
+): Uint8Array {
   const omitted: string[] = [];
   let stored = withoutPayload(event, omitted);
-  if (needsCleaning(stored)) stored = cleaned(stored, omitted);
+  if (suspect || Object.keys(stored.labels).some(isBannedKey)) stored = cleaned(stored, omitted);
   const bytes = encoded(stored, enrichment, omitted);
   if (bytes.length <= SPOOL_LIMITS.record_bytes && isClean(bytes)) return bytes;
   const smaller = encoded({ ...stored, labels: {}, callStack: [] }, enrichment, [
@@ -57,16 +65,6 @@ function withoutPayload(event: audit.AuditEvent, omitted: string[]): audit.Audit
     ...event,
     detail: { case: "toolCall", value: { ...detail.value, argsJson: NOTHING } },
   };
-}
-
-function needsCleaning(event: audit.AuditEvent): boolean {
-  if (Object.keys(event.labels).some(isBannedKey)) return true;
-  let suspect = false;
-  changeTexts(audit.AuditEventSchema, event, (text) => {
-    suspect ||= mayHoldBanned(text);
-    return text;
-  });
-  return suspect;
 }
 
 function cleaned(event: audit.AuditEvent, omitted: string[]): audit.AuditEvent {

@@ -9,7 +9,7 @@ import { audit } from "../../../proto/mod.ts";
 import type { MetricsPart } from "../../parts.ts";
 import type { Timers } from "../../timers.ts";
 import { PIPELINE_LIMITS } from "../limits.ts";
-import { type Tally, TextGuard } from "./text.ts";
+import { emptyTally, type Tally, TextGuard } from "./text.ts";
 import { redactMessage } from "./walk.ts";
 
 /** Labels by which a client would claim that later checks may be skipped. */
@@ -45,6 +45,8 @@ export interface Enforced {
   readonly forged_trust_markers: number;
   /** List elements, labels and unknown fields that were left out. */
   readonly omitted: number;
+  /** Whether a text in it may hold something that is never stored. */
+  readonly suspect: boolean;
 }
 
 /** Redacts events in place. */
@@ -66,16 +68,8 @@ export class Enforcer {
   enforce(event: audit.AuditEvent): Enforced {
     const started_us = this.#timers.monotonic_us();
     const forged_trust_markers = stripTrustMarkers(event);
-    const tally: Tally = {
-      findings: new Map(),
-      oversized: 0,
-      undecodable: 0,
-      unscannable: 0,
-      scanned_bytes: 0,
-      bytes_left: PIPELINE_LIMITS.event_scan_bytes,
-      elements_left: PIPELINE_LIMITS.event_elements,
-      omitted: 0,
-    };
+    const { event_scan_bytes, event_elements } = PIPELINE_LIMITS;
+    const tally = emptyTally(event_scan_bytes, event_elements);
     redactMessage(audit.AuditEventSchema, event, this.#guard, tally);
     this.#measure(tally, this.#timers.monotonic_us() - started_us);
     let findings = tally.unscannable;
@@ -86,6 +80,7 @@ export class Enforcer {
       scanned_bytes: tally.scanned_bytes,
       forged_trust_markers,
       omitted: tally.omitted,
+      suspect: tally.suspect,
     };
   }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { mayHoldBanned } from "../../../core/audit/never_store.ts";
 import { type Finding, redact, type Scanner } from "../../../core/scanner/mod.ts";
 
 /** Stands for a field that is longer than is scanned. */
@@ -27,7 +28,27 @@ export interface Tally {
   elements_left: number;
   /** List elements, labels and unknown fields that were left out. */
   omitted: number;
+  /** Whether a text may hold something that is never stored, whatever it is (see `stored_copy.ts`). */
+  suspect: boolean;
 }
+
+/** A tally of nothing yet. */
+export function emptyTally(bytes: number, elements: number): Tally {
+  return {
+    findings: new Map(),
+    oversized: 0,
+    undecodable: 0,
+    unscannable: 0,
+    scanned_bytes: 0,
+    bytes_left: bytes,
+    elements_left: elements,
+    omitted: 0,
+    suspect: false,
+  };
+}
+
+/** A shorter text has no room for a banned name between quotes, and a colon. */
+const BANNED_CHARS_MIN = 8;
 
 /** Scans single fields. */
 export class TextGuard {
@@ -50,7 +71,9 @@ export class TextGuard {
     if (text === "") return text;
     const { read, written } = this.#encoder.encodeInto(text, this.#scratch);
     if (read < text.length || written > tally.bytes_left) return oversized(tally);
-    return this.#scanned(text, written, tally);
+    const passed = this.#scanned(text, written, tally);
+    tally.suspect ||= passed.length >= BANNED_CHARS_MIN && mayHoldBanned(passed);
+    return passed;
   }
 
   /** The bytes as they may pass; those that are no text and clean stay as they are. */

@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { SpoolError } from "./failure.ts";
 import { SPOOL_LIMITS } from "./limits.ts";
+import { packRows, type Row } from "./pack.ts";
 import type { Acknowledgement, Kept, PackedRead, PackedRecords, ReaderName } from "./protocol.ts";
 
 /** Hash of a record: SHA-256 over the predecessor's hash, position (8, big-endian), kind, bytes. */
@@ -26,13 +27,6 @@ export function recordHash(
 interface Place {
   readonly role: ReaderName["role"];
   acknowledged_seq: number;
-}
-
-interface Row {
-  readonly seq: number;
-  readonly kind: number;
-  readonly bytes: Uint8Array;
-  readonly hash: Uint8Array;
 }
 
 /** What a transaction changes of the state in memory, put in force only when it has committed. */
@@ -326,27 +320,6 @@ function forgettable(state: Draft, of: "required" | "any"): number | undefined {
     .filter(({ role }) => of === "any" || role === "required");
   if (places.length === 0) return undefined;
   return Math.min(...places.map((place) => place.acknowledged_seq));
-}
-
-function packRows(
-  rows: readonly Row[],
-  first_seq: number,
-  total: number,
-  note: Uint8Array | null,
-): PackedRead {
-  const bytes = new Uint8Array(total);
-  let at = 0;
-  for (const row of rows) {
-    bytes.set(row.bytes, at);
-    at += row.bytes.length;
-  }
-  return {
-    first_seq,
-    note,
-    kinds: Uint8Array.from(rows, ({ kind }) => kind),
-    lengths: Uint32Array.from(rows, (row) => row.bytes.length),
-    bytes,
-  };
 }
 
 function unknownReader(name: string): SpoolError {

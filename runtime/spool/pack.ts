@@ -44,3 +44,33 @@ export function unpack(read: PackedRead): SpoolRecord[] {
     return { seq: read.first_seq + index, kind, bytes };
   });
 }
+
+/** One record as the file holds it. */
+export interface Row {
+  readonly seq: number;
+  readonly kind: number;
+  readonly bytes: Uint8Array;
+  readonly hash: Uint8Array;
+}
+
+/** Packs rows of the file, in order. */
+export function packRows(
+  rows: readonly Row[],
+  first_seq: number,
+  total: number,
+  note: Uint8Array | null,
+): PackedRead {
+  const bytes = new Uint8Array(total);
+  let at = 0;
+  for (const row of rows) {
+    bytes.set(row.bytes, at);
+    at += row.bytes.length;
+  }
+  return {
+    first_seq,
+    note,
+    kinds: Uint8Array.from(rows, ({ kind }) => kind),
+    lengths: Uint32Array.from(rows, (row) => row.bytes.length),
+    bytes,
+  };
+}

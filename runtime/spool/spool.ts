@@ -6,13 +6,15 @@
  *
  * @module
  */
-import type { SpoolPart, SpoolReader, SpoolRecord } from "../parts.ts";
+import type { SpoolPart, SpoolRecord } from "../parts.ts";
 import type { Timers } from "../timers.ts";
 import { isFinal, SpoolError, type SpoolFailure } from "./failure.ts";
 import { SPOOL_LIMITS } from "./limits.ts";
-import { type Incoming, pack, unpack } from "./pack.ts";
+import { pack } from "./pack.ts";
 import type { Acknowledgement, Kept, ReaderName, WriterResult } from "./protocol.ts";
+import { Reader } from "./reader.ts";
 import { WriterThread } from "./thread.ts";
+import { type Batch, WriteQueue } from "./write_queue.ts";
 
 /** How to open a spool. */
 export interface SpoolOptions {
@@ -45,26 +47,13 @@ export interface SpoolStatus {
   readonly transactions: number;
 }
 
-interface WaitingAppend extends Incoming {
-  readonly resolve: (seq: number) => void;
-  readonly reject: (error: SpoolError) => void;
-}
-
-interface WaitingAcknowledgement extends Acknowledgement {
-  readonly resolve: () => void;
-  readonly reject: (error: SpoolError) => void;
-}
-
 /** A spool on disk. Open it with {@linkcode openSpool}. */
 export class Spool implements SpoolPart, AsyncDisposable {
   readonly #options: SpoolOptions;
   readonly #thread: WriterThread;
   #id = "";
   #kept: Kept = { head_seq: 0, rows: 0, bytes: 0, mirrored_rows: 0 };
-  #appends: WaitingAppend[] = [];
-  #acknowledgements: WaitingAcknowledgement[] = [];
-  #queued_rows = 0;
-  #queued_bytes = 0;
+  readonly #queue = new WriteQueue();
   #appended_rows = 0;
   #transactions = 0;
   #draining: Promise<void> | undefined;
@@ -122,9 +111,7 @@ export class Spool implements SpoolPart, AsyncDisposable {
     const refusal = this.#refusal(bytes.length);
     if (refusal !== undefined) return Promise.reject(refusal);
     const { promise, resolve, reject } = Promise.withResolvers<number>();
-    this.#appends.push({ kind, bytes: bytes.slice(), resolve, reject });
-    this.#queued_rows++;
-    this.#queued_bytes += bytes.length;
+    this.#queue.append({ kind, bytes: bytes.slice(), resolve, reject });
     this.#wake();
     return promise;
   }
@@ -161,7 +148,7 @@ export class Spool implements SpoolPart, AsyncDisposable {
         : { failure: { code: failure.code, message: failure.message } }),
       kept_rows: this.#kept.rows,
       kept_bytes: this.#kept.bytes,
-      queued_rows: this.#queued_rows,
+      queued_rows: this.#queue.rows,
       appended_rows: this.#appended_rows,
       transactions: this.#transactions,
     };
@@ -225,19 +212,19 @@ export class Spool implements SpoolPart, AsyncDisposable {
       );
     }
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#acknowledgements.push({ ...one, resolve, reject });
+    this.#queue.acknowledge({ ...one, resolve, reject });
     this.#wake();
     return promise;
   }
 
   #rowsLeft(): number {
     const cap = this.#options.kept_rows ?? SPOOL_LIMITS.kept_rows;
-    return cap - this.#kept.rows - this.#queued_rows;
+    return cap - this.#kept.rows - this.#queue.rows;
   }
 
   #bytesLeft(): number {
     const cap = this.#options.kept_bytes ?? SPOOL_LIMITS.kept_bytes;
-    return cap - this.#kept.bytes - this.#queued_bytes;
+    return cap - this.#kept.bytes - this.#queue.bytes;
   }
 
   #refusal(length: number): SpoolError | undefined {
@@ -259,12 +246,10 @@ export class Spool implements SpoolPart, AsyncDisposable {
           `for delivery; bring the gateway back, nothing is recorded or allowed until then`,
       );
     }
-    const crowded = this.#queued_rows >= SPOOL_LIMITS.queued_rows ||
-      this.#queued_bytes + length > SPOOL_LIMITS.queued_bytes;
-    if (!crowded) return undefined;
+    if (!this.#queue.crowdedFor(length)) return undefined;
     return new SpoolError(
       "queue_full",
-      `cannot write to the spool: \`${this.#queued_rows}\` records wait for the disk; retry later`,
+      `cannot write to the spool: \`${this.#queue.rows}\` records wait for the disk; retry later`,
     );
   }
 
@@ -274,33 +259,12 @@ export class Spool implements SpoolPart, AsyncDisposable {
   }
 
   async #drain(): Promise<void> {
-    while (this.#appends.length > 0 || this.#acknowledgements.length > 0) {
-      const appends = this.#takeAppends();
-      const acknowledgements = this.#acknowledgements;
-      this.#acknowledgements = [];
-      await this.#commit(appends, acknowledgements);
-    }
+    while (!this.#queue.empty) await this.#commit(this.#queue.take());
     this.#draining = undefined;
   }
 
-  #takeAppends(): WaitingAppend[] {
-    let count = 0;
-    let bytes = 0;
-    for (const record of this.#appends) {
-      if (count >= SPOOL_LIMITS.batch_rows) break;
-      if (count > 0 && bytes + record.bytes.length > SPOOL_LIMITS.batch_bytes) break;
-      count++;
-      bytes += record.bytes.length;
-    }
-    const taken = this.#appends.slice(0, count);
-    this.#appends = this.#appends.slice(count);
-    return taken;
-  }
-
-  async #commit(
-    appends: readonly WaitingAppend[],
-    acknowledgements: readonly WaitingAcknowledgement[],
-  ): Promise<void> {
+  async #commit(batch: Batch): Promise<void> {
+    const { appends, acknowledgements } = batch;
     try {
       const committed = await this.#ask({
         kind: "commit",
@@ -311,7 +275,7 @@ export class Spool implements SpoolPart, AsyncDisposable {
       this.#disk_full = false;
       this.#transactions++;
       this.#appended_rows += appends.length;
-      this.#settled(appends);
+      this.#queue.settled(batch);
       this.#kept = committed.kept;
       for (const [index, one] of appends.entries()) one.resolve(committed.first_seq + index);
       for (const one of acknowledgements) one.resolve();
@@ -320,7 +284,7 @@ export class Spool implements SpoolPart, AsyncDisposable {
       }
       if (appends.length > 0) { for (const listener of this.#listeners) listener(); }
     } catch (error) {
-      this.#settled(appends);
+      this.#queue.settled(batch);
       const reason = asSpoolError(error);
       if (reason.code === "disk_full") this.#disk_full = true;
       for (const one of [...appends, ...acknowledgements]) one.reject(reason);
@@ -329,17 +293,12 @@ export class Spool implements SpoolPart, AsyncDisposable {
     this.#room = Promise.withResolvers();
   }
 
-  #settled(appends: readonly WaitingAppend[]): void {
-    this.#queued_rows -= appends.length;
-    for (const { bytes } of appends) this.#queued_bytes -= bytes.length;
-  }
-
   #crowdedByMirrors(): boolean {
     if (this.#kept.mirrored_rows === 0) return false;
     const { kept_rows, kept_bytes } = this.#options;
     const share = SPOOL_LIMITS.mirror_release_percent / 100;
-    return this.#kept.rows + this.#queued_rows >= share * (kept_rows ?? SPOOL_LIMITS.kept_rows) ||
-      this.#kept.bytes + this.#queued_bytes >= share * (kept_bytes ?? SPOOL_LIMITS.kept_bytes);
+    return this.#kept.rows + this.#queue.rows >= share * (kept_rows ?? SPOOL_LIMITS.kept_rows) ||
+      this.#kept.bytes + this.#queue.bytes >= share * (kept_bytes ?? SPOOL_LIMITS.kept_bytes);
   }
 
   async #ask<K extends WriterResult["kind"]>(
@@ -362,36 +321,6 @@ export class Spool implements SpoolPart, AsyncDisposable {
 
   #throwIfFailed(): void {
     if (this.#failure !== undefined) throw this.#failure;
-  }
-}
-
-/** One reader, and the note it left with its place. */
-export class Reader implements SpoolReader {
-  readonly #read: (limit: number) => Promise<Parameters<typeof unpack>[0]>;
-  readonly #acknowledge: (seq: number, note: Uint8Array | null) => Promise<void>;
-
-  /** @private Use `Spool.reader`. */
-  constructor(
-    read: (limit: number) => Promise<Parameters<typeof unpack>[0]>,
-    acknowledge: (seq: number, note: Uint8Array | null) => Promise<void>,
-  ) {
-    this.#read = read;
-    this.#acknowledge = acknowledge;
-  }
-
-  /** @inheritdoc */
-  async pending(limit: number): Promise<readonly SpoolRecord[]> {
-    return unpack(await this.#read(limit));
-  }
-
-  /** What was kept with the last acknowledgement. */
-  async note(): Promise<Uint8Array | null> {
-    return (await this.#read(0)).note;
-  }
-
-  /** @inheritdoc */
-  acknowledge(seq: number, note?: Uint8Array): Promise<void> {
-    return this.#acknowledge(seq, note ?? null);
   }
 }
 

@@ -7,6 +7,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { Chain } from "./chain.ts";
 import { makeDurable, openDatabase } from "./database.ts";
+import { OpenFiles } from "./file.ts";
 import { isDamage, isFinal, named, SpoolError, type SpoolFailureMessage } from "./failure.ts";
 import type { WriterRequest, WriterResponse, WriterResult } from "./protocol.ts";
 import { quarantine } from "./quarantine.ts";
@@ -16,6 +17,7 @@ export class Connection {
   #path = "";
   #database: DatabaseSync | undefined;
   #chain: Chain | undefined;
+  #files: OpenFiles | undefined;
   #broken: SpoolFailureMessage | undefined;
 
   /** Answers one request. */
@@ -38,6 +40,8 @@ export class Connection {
         const { records, acknowledgements, release } = request;
         const chain = this.#usable();
         const { first_seq, passed_over } = chain.commit(records, acknowledgements, release);
+        // Durable is what a restart will find under these names.
+        this.#files?.check();
         return { kind: "committed", first_seq, passed_over, kept: chain.kept() };
       }
       case "read":
@@ -58,6 +62,7 @@ export class Connection {
       const chain = new Chain(this.#database, options.path);
       makeDurable(this.#database, options.path);
       chain.admit(options.readers);
+      this.#files = new OpenFiles(options.path);
       this.#chain = chain;
       return { kind: "opened", spool_id: chain.id, kept: chain.kept() };
     } catch (error) {

@@ -10,6 +10,7 @@ export type SpoolFailure =
   | StoreFailure
   | "full"
   | "foreign_owner"
+  | "replaced"
   | "exposed_folder"
   | "unknown_reader";
 
@@ -30,10 +31,18 @@ export class SpoolError extends Error {
   }
 }
 
+const FINAL: ReadonlySet<SpoolFailure> = new Set([
+  "io",
+  "corrupt",
+  "writer_failed",
+  "read_only",
+  "replaced",
+]);
+
 /** Whether the file must not be touched again after this failure. */
 export function isFinal(code: SpoolFailure): boolean {
   // After a failed sync the kernel may have dropped the dirty page: a later success proves nothing.
-  return code === "io" || code === "corrupt" || code === "writer_failed" || code === "read_only";
+  return FINAL.has(code);
 }
 
 /** Whether the file is damaged, so that it is set aside for analysis. */

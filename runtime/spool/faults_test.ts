@@ -144,6 +144,25 @@ Deno.test("damage that comes while the spool is open is named when it is read, a
   });
 });
 
+Deno.test("a spool that is removed or replaced while it is open acknowledges nothing any more", async () => {
+  for (const name of ["spool.db", "spool.db-wal"]) {
+    for (const harm of ["removed", "replaced"] as const) {
+      await withFolder(async (folder) => {
+        await using spool = await openAt(folder);
+        await spool.append("event", recordNumber(1));
+        const path = `${folder}/${name}`;
+        if (harm === "replaced") await Deno.copyFile(path, `${path}.copy`);
+        await Deno.remove(path);
+        if (harm === "replaced") await Deno.rename(`${path}.copy`, path);
+        await assert.rejects(spool.append("decision", recordNumber(2)), { code: "replaced" });
+        await assert.rejects(spool.append("decision", recordNumber(3)), { code: "replaced" });
+        assert.equal(spool.state(), "failed");
+        assert.match(spool.status.failure?.message ?? "", /was removed or replaced/);
+      });
+    }
+  }
+});
+
 Deno.test("the file is marked as ours", async () => {
   await withFolder(async (folder) => {
     const database = new DatabaseSync(await seeded(folder));

@@ -90,3 +90,39 @@ function checkEntry(path: string, uid: number | null): void {
   }
   if (info.mode !== null && (info.mode & OTHERS_ANY) !== 0) Deno.chmodSync(path, PRIVATE_FILE);
 }
+
+/** Which files the open database writes to, so that another under the same name shows. */
+export class OpenFiles {
+  readonly #files: readonly { readonly path: string; readonly identity: string }[];
+
+  /** @param path The database, open in WAL mode. */
+  constructor(path: string) {
+    this.#files = [path, `${path}-wal`].map((name) => ({ path: name, identity: identityOf(name) }));
+  }
+
+  /**
+   * Checks that the names still mean those files: what is written to a file that has no name any
+   * more is gone with the process.
+   *
+   * @throws {SpoolError} `replaced`.
+   */
+  check(): void {
+    for (const { path, identity } of this.#files) {
+      if (identityOf(path) === identity) continue;
+      throw new SpoolError(
+        "replaced",
+        `the spool's file \`${path}\` was removed or replaced while it was open; find out who did ` +
+          `it, then restart the runtime`,
+      );
+    }
+  }
+}
+
+function identityOf(path: string): string {
+  try {
+    const { dev, ino, nlink } = Deno.lstatSync(path);
+    return nlink === 1 ? `${dev}/${ino}` : "not one file";
+  } catch {
+    return "none";
+  }
+}

@@ -46,6 +46,13 @@ export interface StartOptions extends Omit<GovernOptions, "agent" | "client"> {
 
 /** Options of the way over the socket. */
 export interface RuntimeOptions {
+  /**
+   * The agent's credential, or where it is after it was rotated: a runtime passes on what its agent
+   * shows. Without one a registered agent is refused as `missing credential token`.
+   *
+   * @default none: for agents that never registered
+   */
+  readonly token?: string | (() => string | undefined);
   /** Seed of an installed handshake key, 32 bytes. @default the key anyone can make from the id */
   readonly key_seed?: Uint8Array;
   /** Speak to a runtime of the reference. @default false */
@@ -173,12 +180,13 @@ async function overSocket(
   agent_id: string,
   { runtime = {}, onNotice }: StartOptions,
 ): Promise<CheckClient> {
-  const { key_seed, reference_protocol, socket_owner_uid } = runtime;
+  const { key_seed, reference_protocol, socket_owner_uid, token } = runtime;
   const client = new SocketClient({
     path,
     key: key_seed === undefined ? publicIdKey(agent_id) : seededKey(key_seed),
     sdk_version: SDK_VERSION,
     verify: () => requireOwnSocket(path, socket_owner_uid),
+    ...(token === undefined ? {} : { token: typeof token === "string" ? () => token : token }),
     ...(reference_protocol === undefined ? {} : { reference_protocol }),
     ...(onNotice === undefined ? {} : { onNotice }),
   });

@@ -39,14 +39,15 @@ export async function connect(
   const registration = { identity: "ephemeral", framework: "vercel-ai", tool_names } as const;
   const grpc = `http://${address}`;
   if (way === "gateway") return { agent: await govern({ ...who, grpc, registration, onNotice }) };
-  // A runtime holds its agent's credential; in production an operator puts it there.
+  // Whoever starts an agent beside a runtime registers it and hands it the credential.
   const { agent, token } = await register(grpc, who, tool_names);
   await Deno.mkdir(`${directory}/runtime`, { mode: 0o700 });
   const runtime = await startRuntime({
     ...agent,
-    ...{ token, gateway: address, directory: `${directory}/runtime` },
+    ...{ gateway: address, directory: `${directory}/runtime` },
   });
-  return { agent: await govern({ ...agent, socket: runtime.socket, onNotice }), runtime };
+  const { socket } = runtime;
+  return { agent: await govern({ ...agent, socket, runtime: { token }, onNotice }), runtime };
 }
 
 async function register(

@@ -21,7 +21,7 @@ async function runDemo(...argv: string[]): Promise<DemoRun> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", `--config=${REPOSITORY}sdk/frameworks/frameworks.json`, "--quiet"],
-      ...["--no-prompt", "--no-remote", "--ignore-env", "--allow-sys=hostname"],
+      ...["--no-prompt", "--no-remote", "--ignore-env", "--allow-sys=hostname,uid"],
       `--allow-net=127.0.0.1,unix:${directory}/runtime/agent.sock`,
       `--allow-run=${Deno.execPath()}`,
       ...[`--allow-read=${REPOSITORY},/tmp,${npmCache}`, "--allow-write=/tmp"],

@@ -3,7 +3,7 @@
  * blocked, redacted, held for a person, cut off from its gateway, and back again.
  *
  * Permissions (`deno task demo:sdk`): net 127.0.0.1 for the gateway, and the runtime's socket; run this
- * Deno for both; read this repository, the package cache and /tmp; write /tmp; the machine's name, which
+ * Deno for both; read this repository, the package cache and /tmp; write /tmp; its own user and the machine's name, which
  * the framework wants. No environment variable.
  *
  * @module

@@ -21,11 +21,9 @@ export interface RuntimeOptions {
   readonly agent_id: string;
   readonly org_id: string;
   readonly team_id: string;
-  /** The agent's credential with the gateway. */
-  readonly token: string;
   /** `127.0.0.1:<port>` of the gateway. */
   readonly gateway: string;
-  /** Private directory for its socket, token and record. */
+  /** Private directory for its socket and record. */
   readonly directory: string;
 }
 
@@ -40,12 +38,10 @@ const REPOSITORY = new URL("../../", import.meta.url).pathname;
 export async function startRuntime(options: RuntimeOptions): Promise<RuntimeProcess> {
   const { directory } = options;
   const socket = `${directory}/agent.sock`;
-  const token_file = `${directory}/agent.token`;
-  await Deno.writeTextFile(token_file, options.token, { mode: 0o600, createNew: true });
   const argv = [
     ...["--agent-id", options.agent_id, "--org-id", options.org_id, "--team-id", options.team_id],
     ...["--socket", socket, "--state-dir", `${directory}/state`, "--base-dir", directory],
-    ...["--gateway", `http://${options.gateway}`, "--gateway-token-file", token_file],
+    ...["--gateway", `http://${options.gateway}`],
     ...["--no-local-policy", "--metrics-listen", "127.0.0.1:0", "--stop-on-stdin-end"],
     // Whoever tries the demo in a container is root there; a service is no such user.
     "--allow-privileged",

@@ -25,7 +25,7 @@ export interface SdkClaim {
 export function sdkVerdict({ claimed, verified, minimum }: SdkClaim): SdkVerdict {
   const observed = claimed ?? verified;
   if (observed === undefined) return "missing";
-  if (verified !== undefined && observed !== verified) return "forged";
+  if (verified !== undefined && versionOf(observed) !== versionOf(verified)) return "forged";
   if (minimum !== undefined) {
     const order = compareVersions(observed, minimum);
     if (order === undefined || order < 0) return "downgraded";
@@ -55,9 +55,13 @@ export function compareVersions(a: string, b: string): number | undefined {
   return 0;
 }
 
+/** Without build words: what a client can do is said there, not which version it is. */
+function versionOf(text: string): string {
+  return text.split("+", 1)[0] ?? "";
+}
+
 function partsOf(version: string): number[] | undefined {
-  const [numbers = ""] = version.split("+", 1);
-  const parts = numbers.split(".");
+  const parts = versionOf(version).split(".");
   if (!parts.every((part) => /^\d{1,9}$/.test(part))) return undefined;
   return parts.map(Number);
 }

@@ -12,6 +12,8 @@ Deno.test("verdicts come in the contract's order", () => {
     [{ claimed: "1.0", verified: undefined, minimum: "2.0" }, "downgraded"],
     [{ claimed: "1.0", verified: undefined }, "unverifiable"],
     [{ claimed: "1.0", verified: "1.0", minimum: "1" }, "ok"],
+    [{ claimed: "0.4.0+redacts.acks", verified: "0.4.0" }, "ok"],
+    [{ claimed: "0.4.1+redacts", verified: "0.4.0" }, "forged"],
     [{ claimed: "0.4.0+redacts", verified: "0.4.0+redacts", minimum: "0.4" }, "ok"],
   ] as const;
   for (const [claim, verdict] of cases) assert.equal(sdkVerdict(claim), verdict, `${verdict}`);

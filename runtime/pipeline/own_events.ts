@@ -1,11 +1,10 @@
 /**
- * Events that nobody reported: the runtime's own word on a forged identity, on a call that was
- * refused, and on an act that nobody announced.
+ * Events that nobody reported: the runtime's own word on a client's identity.
  *
  * @module
  */
 import { create } from "@bufbuild/protobuf";
-import { audit, common, type policy } from "../../proto/mod.ts";
+import { audit, common } from "../../proto/mod.ts";
 import type { SdkVerdict } from "./identity.ts";
 
 /** Rule name of a tamper event. */
@@ -36,36 +35,6 @@ export function tamperEvent(
         policyRule: TAMPER_RULE,
         blockedAction: "",
         reason: `event \`${about.eventId}\` is suspect: ${reasons.join(", and ")}`,
-      },
-    },
-  });
-}
-
-/**
- * The event that goes with a call the gateway refused (contract `interception` §1.4 b): the
- * decisions room reports it.
- *
- * @param latency_ms How long the decision took; fractions are cut off.
- */
-export function denialEvent(
-  event_id: string,
-  request: policy.CheckActionRequest,
-  response: policy.CheckActionResponse,
-  latency_ms: number,
-): audit.AuditEvent {
-  return create(audit.AuditEventSchema, {
-    eventId: event_id,
-    actionType: request.actionType,
-    decision: common.Decision.DENY,
-    traceId: request.traceId,
-    spanId: request.spanId,
-    detail: {
-      case: "violation",
-      value: {
-        policyRule: response.policyRule,
-        blockedAction: actionName(request.actionType),
-        reason: response.reason,
-        latencyMs: BigInt(Math.max(0, Math.trunc(latency_ms))),
       },
     },
   });

@@ -1,11 +1,10 @@
 import assert from "node:assert/strict";
-import { create, fromBinary } from "@bufbuild/protobuf";
-import { audit, policy } from "../../proto/mod.ts";
+import { fromBinary } from "@bufbuild/protobuf";
+import { audit } from "../../proto/mod.ts";
 import { turns, until } from "../_fixture.ts";
 import { argsOf, eventOf, fromClient, PipelineBench, toolEvent } from "./_pipeline_fixture.ts";
 import { enrichmentOf } from "./enrichment.ts";
 import { PIPELINE_LIMITS } from "./limits.ts";
-import { denialEvent } from "./own_events.ts";
 import { PipelineError } from "./room.ts";
 import { OMITTED_LABEL } from "./stored_copy.ts";
 
@@ -225,19 +224,6 @@ Deno.test("stopping does not wait for a spool that stays full", async () => {
   await turns();
   await bench.pipeline.close();
   await refused;
-});
-
-Deno.test("a refused call makes one event that says which rule, and how long it took", async () => {
-  await using bench = new PipelineBench();
-  const request = create(policy.CheckActionRequestSchema, { traceId: "t", actionType: 2 });
-  const response = create(policy.CheckActionResponseSchema, { policyRule: "r", reason: "no" });
-  const event = denialEvent("id-1", request, response, 12.9);
-  await bench.pipeline.report(event, { source: "broker", pid: 1 });
-  const copy = stored(bench);
-  assert.equal(copy.decision, 2);
-  assert.ok(copy.detail.case === "violation");
-  const { policyRule, blockedAction, reason, latencyMs } = copy.detail.value;
-  assert.deepEqual([policyRule, blockedAction, reason, latencyMs], ["r", "TOOL_CALL", "no", 12n]);
 });
 
 Deno.test("an event too large for the spool is kept with less, and says what it lacks", async () => {

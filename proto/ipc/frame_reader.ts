@@ -30,10 +30,12 @@ export class FrameError extends Error {
 
 /** Free space below which the buffer is cleared or grown before more is read into it. */
 const SPACE_MIN_BYTES = 4_096;
+const FIRST_BUFFER_BYTES = 4_096;
 
 /** The bytes that arrived and were not yet taken. */
 class Arrived {
-  #buffer = new Uint8Array(IPC_LIMITS.read_buffer_bytes);
+  /** Small for a peer that has said nothing yet; the usual size once a frame of its was taken. */
+  #buffer = new Uint8Array(FIRST_BUFFER_BYTES);
   /** First byte not yet taken. */
   #start = 0;
   #end = 0;
@@ -54,8 +56,9 @@ class Arrived {
   space(): Uint8Array<ArrayBuffer> {
     if (this.#start === this.#end) {
       // Nothing is waiting: start over, and let go of what a large frame made it grow to.
+      const taken = this.#start > 0;
       this.#start = this.#end = 0;
-      if (this.#buffer.length > IPC_LIMITS.read_buffer_bytes) {
+      if (taken && this.#buffer.length !== IPC_LIMITS.read_buffer_bytes) {
         this.#buffer = new Uint8Array(IPC_LIMITS.read_buffer_bytes);
       }
     } else if (this.#buffer.length - this.#end < SPACE_MIN_BYTES) {

@@ -107,7 +107,7 @@ Deno.test("random bytes are frames or a named refusal, and hold no memory they d
           assert.ok(error instanceof FrameError, String(error));
           assert.throws(() => reader.next(), FrameError, "it stays refused");
         }
-        assert.equal(reader.capacity_bytes, IPC_LIMITS.read_buffer_bytes);
+        assert.ok(reader.capacity_bytes <= IPC_LIMITS.read_buffer_bytes);
       },
     ),
     { numRuns: 400 },
@@ -127,14 +127,14 @@ Deno.test("8 MiB exactly is taken; one byte more is refused before any of it arr
 
   const announced = new FrameReader("client");
   assert.equal(refusal(announced, [2, 0x81, 0x80, 0x80, 0x04]), "oversized");
-  assert.equal(announced.capacity_bytes, IPC_LIMITS.read_buffer_bytes);
+  assert.ok(announced.capacity_bytes < IPC_LIMITS.read_buffer_bytes);
   assert.throws(() => encodeFrame(2, new Uint8Array(body.length + 1)), RangeError);
 });
 
 Deno.test("what is announced holds no memory, only what arrived", () => {
   const reader = new FrameReader("client");
   readAll(reader, [Uint8Array.of(2, 0x80, 0x80, 0x80, 0x04), new Uint8Array(1_000)]);
-  assert.equal(reader.capacity_bytes, IPC_LIMITS.read_buffer_bytes);
+  assert.ok(reader.capacity_bytes < IPC_LIMITS.read_buffer_bytes);
 });
 
 Deno.test("a length past 64 bits is an overflow; a large one within them is oversized", () => {

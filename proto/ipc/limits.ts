@@ -15,6 +15,9 @@ export const IPC_LIMITS = {
   frame_length_bytes_max: 10,
   /** Bytes of the challenge's nonce; a client that gets another number ends the handshake. */
   nonce_bytes: 32,
-  /** Bytes first set aside to read into. It doubles as bytes arrive, never as they are announced. */
+  /**
+   * Bytes set aside to read into, a sixteenth of it before the first frame. They double as bytes
+   * arrive, never as they are announced.
+   */
   read_buffer_bytes: 65_536,
 } as const;

@@ -226,7 +226,7 @@ export class ClientConnection {
 
   /** Keeps the shared account of memory for cut frames true. */
   #account(): void {
-    const beyond = this.#reader.capacity_bytes - IPC_LIMITS.read_buffer_bytes;
+    const beyond = Math.max(0, this.#reader.capacity_bytes - IPC_LIMITS.read_buffer_bytes);
     this.#rooms.cut_frames.give(this.#cut_bytes);
     this.#cut_bytes = 0;
     if (!this.#rooms.cut_frames.take(beyond)) throw new BadPeer("cut_frames_full");

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { frameBytes, putFrame } from "../../proto/ipc/mod.ts";
+import { encodeFrame, frameBytes, putFrame } from "../../proto/ipc/mod.ts";
 import { IPC_ROOM_LIMITS } from "./limits.ts";
 import type { OutFrame } from "./reply_queue.ts";
 
@@ -20,7 +20,8 @@ export class FrameWriter {
   readonly #written: () => void;
   readonly #failed: () => void;
   readonly #now_us: () => number;
-  readonly #buffer = new Uint8Array(IPC_ROOM_LIMITS.write_bytes);
+  /** Made when several frames are ready at once: a peer that never asks needs none. */
+  #buffer: Uint8Array | undefined;
   #busy = false;
   #scheduled = false;
   /** When the write in flight began; absent while there is none. */
@@ -78,22 +79,19 @@ export class FrameWriter {
 
   /** Writes a frame and what fits behind it. Returns the first that did not fit. */
   async #writeFrom(first: OutFrame): Promise<OutFrame | undefined> {
-    let at = 0;
-    let frame: OutFrame | undefined = first;
-    while (frame !== undefined) {
-      const bytes = frameBytes(frame.body.length);
-      if (at + bytes > this.#buffer.length) break;
-      at = putFrame(this.#buffer, at, frame.tag, frame.body);
-      frame = this.#next();
-    }
-    if (at > 0) {
-      await this.#writeAll(this.#buffer.subarray(0, at));
+    let frame = this.#next();
+    if (frame === undefined || frameBytes(first.body.length) > IPC_ROOM_LIMITS.write_bytes) {
+      await this.#writeAll(encodeFrame(first.tag, first.body));
       return frame;
     }
-    const large = new Uint8Array(frameBytes(first.body.length));
-    putFrame(large, 0, first.tag, first.body);
-    await this.#writeAll(large);
-    return undefined;
+    const buffer = this.#buffer ??= new Uint8Array(IPC_ROOM_LIMITS.write_bytes);
+    let at = putFrame(buffer, 0, first.tag, first.body);
+    while (frame !== undefined && at + frameBytes(frame.body.length) <= buffer.length) {
+      at = putFrame(buffer, at, frame.tag, frame.body);
+      frame = this.#next();
+    }
+    await this.#writeAll(buffer.subarray(0, at));
+    return frame;
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {

@@ -423,11 +423,13 @@ function openDescriptors(): number {
 }
 
 Deno.test({
-  name: "10,000 connections in waves: at most 64 are held, and every descriptor comes back",
+  name:
+    "10,000 connections in waves: at most 64 are held, memory stays bounded, and every descriptor comes back",
   ignore: Deno.build.os !== "linux",
   fn: async () => {
     await using socket = await startSocket();
     const before = openDescriptors();
+    let most_bytes = 0;
     for (let wave = 0; wave < 50; wave++) {
       const clients = await Promise.all(Array.from({ length: 200 }, async (_, number) => {
         const client = await RawClient.connect(socket.path).catch(() => undefined);
@@ -438,7 +440,11 @@ Deno.test({
         return client;
       }));
       for (const client of clients) client?.close();
+      const { heapUsed, external } = Deno.memoryUsage();
+      most_bytes = Math.max(most_bytes, heapUsed + external);
     }
+    // Both ends are in this process; an unbounded one would hold gigabytes.
+    assert.ok(most_bytes < 600_000_000, `${most_bytes} bytes`);
     await until(() => socket.server.connections === 0, "every permit came back");
     await until(() => openDescriptors() <= before + 4, "every descriptor came back");
     using client = await RawClient.join(socket.path);

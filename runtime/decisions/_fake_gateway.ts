@@ -99,7 +99,7 @@ export class FakeGateway implements GatewayPart {
         agentId: { orgId: org, teamId: team, agentId: did },
         registryKey: "0".repeat(32),
         status: "active",
-        tokenSha256: tokenDigest(token),
+        tokenSha256: Uint8Array.fromHex(tokenDigest(token)),
         enforcementMode: "enforce",
       },
     });

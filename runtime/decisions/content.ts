@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { create } from "@bufbuild/protobuf";
-import { createHmac } from "node:crypto";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { hash } from "node:crypto";
 import type { Action } from "../../core/action.ts";
 import { clean } from "../../core/audit/clean_text.ts";
 import { modelCallOf } from "../../core/ledger/call_price.ts";
@@ -71,12 +71,48 @@ export function namesOnly(
   }
 }
 
-/** The names as they may be kept. */
-export function keptNames(
+/** The names as they may be kept, in the form of the wire. */
+export function keptNameBytes(
   context: policy.ActionContext | undefined,
   action: Action | undefined,
-): policy.ActionContext {
-  return namesOnly(context, action, undefined, clean);
+): Uint8Array {
+  const said = context?.action;
+  // The one kind of call that comes by the thousand, and whose names come again.
+  const tool =
+    said?.case === "toolCall" && (action === undefined || modelCallOf(action) === undefined)
+      ? said.value.toolName
+      : undefined;
+  const known = tool === undefined ? undefined : tool_bytes.get(tool);
+  if (known !== undefined) return known;
+  const bytes = toBinary(
+    policy.ActionContextSchema,
+    namesOnly(context, action, undefined, keptText),
+  );
+  if (tool !== undefined && tool.length <= REMEMBERED_CHARS_MAX) {
+    if (tool_bytes.size >= REMEMBERED_MAX) tool_bytes.clear();
+    tool_bytes.set(tool, bytes);
+  }
+  return bytes;
+}
+
+/** Texts whose kept form is remembered; at the bound all are forgotten and made again. */
+const REMEMBERED_MAX = 4_096;
+/** Longer texts are scanned every time. */
+const REMEMBERED_CHARS_MAX = 256;
+const tool_bytes = new Map<string, Uint8Array>();
+const kept_texts = new Map<string, string>();
+
+/** A name without credentials: names of tools, traces and agents come again and again. */
+export function keptText(text: string): string {
+  if (text === "") return text;
+  const known = kept_texts.get(text);
+  if (known !== undefined) return known;
+  const kept = clean(text);
+  if (text.length <= REMEMBERED_CHARS_MAX) {
+    if (kept_texts.size >= REMEMBERED_MAX) kept_texts.clear();
+    kept_texts.set(text, kept);
+  }
+  return kept;
 }
 
 /** A caller may put its whole command line into the field for the program. */
@@ -92,15 +128,18 @@ function int32(value: number): number {
 /** Tells calls with the same content from others, for whoever has the key; 8 bytes. */
 export class ContentTags {
   /** Dies with the process: nobody can try out contents against what is kept. */
-  readonly #key: Uint8Array;
+  readonly #key: string;
 
   constructor(key: Uint8Array = crypto.getRandomValues(new Uint8Array(32))) {
-    this.#key = key;
+    this.#key = key.toHex();
   }
 
   /** The tag of a tool call's arguments; empty for any other action. */
   of(action: Action | undefined): Uint8Array {
-    if (action?.kind !== "tool_call" || action.llm !== undefined) return new Uint8Array();
-    return createHmac("sha256", this.#key).update(action.args).digest().subarray(0, 8);
+    if (action?.kind !== "tool_call" || action.llm !== undefined) return NO_TAG;
+    // A key before the text makes a keyed hash here: of the digest too little is kept to extend it.
+    return Uint8Array.fromHex(hash("sha256", this.#key + action.args, "hex").slice(0, 16));
   }
 }
+
+const NO_TAG = new Uint8Array();

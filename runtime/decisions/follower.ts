@@ -217,7 +217,7 @@ export class Follower {
   /** @returns Whether it made sense. */
   #take(
     event: runtime.FollowEvent,
-    token_sha256: Uint8Array,
+    token_sha256: string,
     requests: RequestQueue<runtime.FollowRequest>,
   ): boolean {
     const { kind } = event;

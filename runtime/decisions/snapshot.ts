@@ -42,8 +42,8 @@ export interface KnownAgent {
   readonly risk_tier: RiskTier | undefined;
   readonly depth: number;
   readonly parent_agent_id: string | undefined;
-  /** SHA-256 of the live credential token. */
-  readonly token_sha256: Uint8Array;
+  /** SHA-256 of the live credential token, 64 lower-case hex. */
+  readonly token_sha256: string;
   /** By the gateway's clock; 0: never. */
   readonly token_expires_at_ms: number;
   readonly observed: boolean;
@@ -70,8 +70,8 @@ export type ReadSnapshot =
 export interface ReadingTerms {
   /** The agent this runtime is for. */
   readonly name: AgentName;
-  /** SHA-256 of the token that the stream was opened with. */
-  readonly token_sha256: Uint8Array;
+  /** SHA-256 of the token that the stream was opened with, 64 lower-case hex. */
+  readonly token_sha256: string;
   /** The one before on this stream: an absent policy means its policy. */
   readonly before: Snapshot | undefined;
   /** The newest epoch ever seen of each start of a gateway. */
@@ -147,7 +147,8 @@ function agentOf(
   if (message === undefined || id === undefined) return "it names no agent";
   const name = { org_id: id.orgId, team_id: id.teamId, agent_id: id.agentId };
   if (!sameName(name, terms.name)) return "it is about another agent";
-  if (!sameBytes(message.tokenSha256, terms.token_sha256)) return "it is about another credential";
+  const token_sha256 = message.tokenSha256.toHex();
+  if (!sameDigest(token_sha256, terms.token_sha256)) return "it is about another credential";
   const status = STATUSES.find((each) => each === message.status);
   if (status === undefined) return "the status of its agent is unknown";
   const { governanceLevel, riskTier, registryKey, depth, parentAgentId } = message;
@@ -166,7 +167,7 @@ function agentOf(
     risk_tier,
     depth,
     parent_agent_id: parentAgentId,
-    token_sha256: message.tokenSha256,
+    token_sha256,
     token_expires_at_ms: Number(message.tokenExpiresAtUnixMs),
     observed: mode === "observe",
   };
@@ -186,16 +187,16 @@ export function sameName(a: AgentName, b: AgentName): boolean {
   return a.org_id === b.org_id && a.team_id === b.team_id && a.agent_id === b.agent_id;
 }
 
-/** SHA-256 of a credential token's text. */
-export function tokenDigest(token: string): Uint8Array {
-  return hash("sha256", token, "buffer");
+/** SHA-256 of a credential token's text, 64 lower-case hex. */
+export function tokenDigest(token: string): string {
+  return hash("sha256", token, "hex");
 }
 
-/** Comparison that takes the same time wherever the bytes differ. */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length || a.length === 0) return false;
+/** Comparison of two digests that takes the same time wherever they differ. */
+export function sameDigest(a: string, b: string): boolean {
+  if (a.length !== 64 || b.length !== 64) return false;
   let difference = 0;
-  for (let at = 0; at < a.length; at++) difference |= (a[at] ?? 0) ^ (b[at] ?? 0);
+  for (let at = 0; at < 64; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);
   return difference === 0;
 }
 

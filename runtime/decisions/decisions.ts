@@ -7,8 +7,7 @@
  * @module
  */
 import { create } from "@bufbuild/protobuf";
-import { Code, GrpcError } from "../../grpc/mod.ts";
-import { audit, event, policy } from "../../proto/mod.ts";
+import { audit, type policy } from "../../proto/mod.ts";
 import { redactRules } from "../../proto/redact_rules.ts";
 import type {
   ClientMessages,
@@ -21,28 +20,20 @@ import type {
 } from "../parts.ts";
 import type { Timers } from "../timers.ts";
 import { Approvals } from "./approvals.ts";
-import { ContentTags, namesOnly } from "./content.ts";
-import { decideByRules, type LocalPolicy } from "./fallback.ts";
+import { namesOnly } from "./content.ts";
+import { ASSURANCE, Evidence } from "./evidence.ts";
+import type { LocalPolicy } from "./fallback.ts";
 import type { FollowState } from "./follower.ts";
-import type { GatewayAnswer, GatewayPart } from "./gateway_client.ts";
+import { Forwarding } from "./forwarding.ts";
+import type { GatewayPart } from "./gateway_client.ts";
 import type { Halts } from "./halts.ts";
 import type { CallLeases } from "./leases.ts";
 import { DECISION_LIMITS } from "./limits.ts";
 import { decideLocally, type LocalRuling } from "./local.ts";
-import { type Because, type Decided, decisionBytes, withdrawalBytes } from "./record.ts";
+import { LocalRules } from "./local_rules.ts";
 import type { AgentName, Snapshot, StandingOrder } from "./snapshot.ts";
-import {
-  CANNOT_REDACT_TEXT,
-  FAIL_CLOSED_TEXT,
-  NO_EVIDENCE_TEXT,
-  OPEN_WITHOUT_RULES_TEXT,
-  OVERLOADED_TEXT,
-  pausedText,
-  RULES,
-  terminatedText,
-  UNCONFIGURED_TEXT,
-  UNKNOWN_ANSWER_TEXT,
-} from "./words.ts";
+import { CANNOT_REDACT_TEXT, pausedText, RULES, terminatedText } from "./words.ts";
+import { waitForDecision } from "./waiting.ts";
 
 /** What following tells the room. */
 export interface Followed {
@@ -65,7 +56,6 @@ export interface DecisionsOptions {
     readonly follower: Followed;
     readonly leases: CallLeases;
     readonly timeout_ms: number;
-    /** @default true, by whoever reads the configuration */
     readonly fail_closed: boolean;
   };
   readonly local_policy: LocalPolicy;
@@ -84,25 +74,32 @@ export interface DecisionsOptions {
 type Query = policy.CheckActionRequest;
 type Response = policy.CheckActionResponse;
 
-const BOUND = 3;
-const UNATTRIBUTED = 1;
-
 /** The room. */
 export class Decisions implements DecisionsPart {
   readonly approvals: Approvals;
   readonly #on: DecisionsOptions;
-  readonly #tags = new ContentTags();
+  readonly #evidence: Evidence;
+  readonly #rules: LocalRules;
+  readonly #forwarding: Forwarding | undefined;
   readonly #repeatable = new WeakSet<Response>();
   readonly #words = new WeakMap<Response, () => RefusalWords | undefined>();
-  readonly #waiting: (() => void)[] = [];
   #generation = 1;
-  #forwarding = 0;
   #paused = 0;
-  #local_approvals = 0;
 
   constructor(options: DecisionsOptions) {
     this.#on = options;
-    this.approvals = new Approvals(options.timers.monotonic_us);
+    const { timers, gateway, spool, metrics, local_policy } = options;
+    this.approvals = new Approvals(timers.monotonic_us);
+    const now_ms = () => gateway?.follower.gateway_now_ms ?? timers.now_ms();
+    const evidence = this.#evidence = new Evidence({ spool, metrics, timers, now_ms });
+    this.#rules = new LocalRules({ ...options, policy: local_policy, evidence });
+    this.#forwarding = gateway && new Forwarding({
+      gateway: gateway.part,
+      timeout_ms: gateway.timeout_ms,
+      fail_closed: gateway.fail_closed,
+      approvals: this.approvals,
+      ...{ evidence, metrics },
+    });
     options.halts.onChange(() => this.changed());
   }
 
@@ -115,7 +112,11 @@ export class Decisions implements DecisionsPart {
   epoch = (): number | undefined =>
     this.#on.gateway?.follower.inForce === undefined ? undefined : this.#generation;
 
-  /** @inheritdoc */
+  /**
+   * @inheritdoc
+   *
+   * Known of the permission broker's queries alone: nobody else keeps answers.
+   */
   repeatable = (response: Response): boolean => this.#repeatable.has(response);
 
   /** @inheritdoc */
@@ -129,7 +130,7 @@ export class Decisions implements DecisionsPart {
     try {
       response = await this.#answer(query, origin, signal, started_us);
     } catch {
-      response = this.#plain(2, "runtime fault: denied", RULES.fault, started_us);
+      response = this.#evidence.answer(2, "runtime fault: denied", RULES.fault, started_us);
     }
     if (response.decision === 2) this.#tellViolation(query, response, origin);
     return response;
@@ -142,28 +143,19 @@ export class Decisions implements DecisionsPart {
     origin: Origin,
     signal: AbortSignal,
   ): Promise<Response> => {
-    const until = AbortSignal.any([signal, this.#on.stopping]);
-    let response = pending;
-    const deadline_us = this.#on.timers.monotonic_us() +
-      DECISION_LIMITS.approval_remembered_ms * 1_000;
-    while (response.decision === 3) {
-      const over = this.#on.timers.monotonic_us() >= deadline_us;
-      if (until.aborted || over || response.approvalId === "") {
-        const reason = over ? "approval timed out" : "nobody waits for the approval any more";
-        return this.#plain(2, reason, RULES.approval, this.#on.timers.monotonic_us());
-      }
-      const { decided, stop } = this.approvals.waitFor(response.approvalId);
-      const looked = new AbortController();
-      const look = this.#on.timers.sleep(
-        DECISION_LIMITS.approval_look_ms,
-        AbortSignal.any([until, looked.signal]),
-      );
-      await Promise.race([decided, look]);
-      looked.abort();
-      stop();
-      if (!until.aborted) response = await this.answer(query, origin, signal);
-    }
-    return response;
+    const { timers, stopping } = this.#on;
+    const decided = await waitForDecision(pending, {
+      approvals: this.approvals,
+      timers,
+      until: AbortSignal.any([signal, stopping]),
+      again: () => this.answer(query, origin, signal),
+    });
+    if (typeof decided === "object") return decided;
+    const started_us = timers.monotonic_us();
+    const text = decided === "timed_out"
+      ? "approval timed out"
+      : "nobody waits for the approval any more";
+    return await this.#evidence.denied(query, text, RULES.approval, "unanswered", started_us);
   };
 
   async #answer(
@@ -172,27 +164,38 @@ export class Decisions implements DecisionsPart {
     signal: AbortSignal,
     started_us: number,
   ): Promise<Response> {
-    for (let attempt = 0;; attempt++) {
+    for (let attempt = 0; attempt < DECISION_LIMITS.local_attempts;) {
       const order = this.#on.halts.governing(query.traceId, query.spanId);
       if (order !== undefined) {
         const halted = await this.#halted(order, query, signal, started_us);
         if (halted !== undefined) return halted;
         continue;
       }
-      if (attempt >= DECISION_LIMITS.local_attempts) break;
-      const local = await this.#locally(query, started_us);
+      attempt++;
+      const local = await this.#locally(query, origin, started_us);
       if (local === "forward") break;
       if (local !== "again") return this.#redactable(query, local, origin, started_us);
     }
     const { gateway } = this.#on;
-    if (gateway === undefined) return await this.#withoutGateway(query, origin, started_us, false);
+    if (gateway === undefined || this.#forwarding === undefined) {
+      return await this.#rules.answer(query, origin, started_us, false);
+    }
     const { state } = gateway.follower;
     if (state.state === "distrusted") {
       const text = `gateway distrusted: ${state.why}; denied until it says something whole`;
-      const response = this.#plain(2, text, RULES.distrusted, started_us);
-      return await this.#recorded(query, response, "gateway_distrusted", started_us);
+      const rule = RULES.distrusted;
+      return await this.#evidence.denied(query, text, rule, "gateway_distrusted", started_us);
     }
-    return await this.#forward(query, origin, signal, started_us);
+    const forwarded = await this.#forwarding.ask(query, origin, signal, started_us);
+    if (forwarded.outcome === "open") {
+      return await this.#rules.answer(query, origin, started_us, true);
+    }
+    const { response, rule } = forwarded;
+    this.#learn(query, response);
+    if (rule !== undefined && response.decision === 2) {
+      this.#words.set(response, () => ({ rule }));
+    }
+    return await this.#redactable(query, response, origin, started_us);
   }
 
   /** Waits for a pause to end, or denies; `undefined`: look again. */
@@ -202,17 +205,14 @@ export class Decisions implements DecisionsPart {
     signal: AbortSignal,
     started_us: number,
   ): Promise<Response | undefined> {
-    if (order.signal === "terminate") {
-      const response = this.#plain(2, terminatedText(order), RULES.operator, started_us);
-      return await this.#recorded(query, response, "operator", started_us);
-    }
     const { halts, stopping } = this.#on;
+    const denied = (text: string) =>
+      this.#evidence.denied(query, text, RULES.operator, "operator", started_us);
+    if (order.signal === "terminate") return await denied(terminatedText(order));
     const until = AbortSignal.any([signal, stopping]);
-    const full = this.#paused >= DECISION_LIMITS.paused_queries;
-    if (full || until.aborted) {
-      const why = full ? "too many queries wait for it to be resumed" : "nobody waits any more";
-      const response = this.#plain(2, pausedText(order, why), RULES.operator, started_us);
-      return await this.#recorded(query, response, "operator", started_us);
+    if (until.aborted) return await denied(pausedText(order, "nobody waits any more"));
+    if (this.#paused >= DECISION_LIMITS.paused_queries) {
+      return await denied(pausedText(order, "too many queries wait for it to be resumed"));
     }
     this.#paused++;
     const gone = Promise.withResolvers<void>();
@@ -228,60 +228,58 @@ export class Decisions implements DecisionsPart {
   }
 
   /** Decides here when that is certain; `again` when something changed while it was written down. */
-  async #locally(query: Query, started_us: number): Promise<Response | "forward" | "again"> {
+  async #locally(
+    query: Query,
+    origin: Origin,
+    started_us: number,
+  ): Promise<Response | "forward" | "again"> {
     const { gateway } = this.#on;
     const snapshot = gateway?.follower.inForce;
     if (gateway === undefined || snapshot === undefined) return "forward";
     const { follower, leases } = gateway;
-    const ruling = decideLocally(query, snapshot, follower.gateway_now_ms);
+    const decided_at_ms = follower.gateway_now_ms;
+    const ruling = decideLocally(query, snapshot, decided_at_ms);
     if (ruling.kind === "forward") return "forward";
-    let lease_id: string | undefined;
+    let lease: { readonly lease_id: string } | undefined;
     if (ruling.needs !== undefined) {
       const { class_id, prompt_tokens } = ruling.needs;
-      lease_id = leases.draw(class_id);
+      const lease_id = leases.draw(class_id);
       if (lease_id === undefined) {
         leases.want(class_id, () => namesOnly(query.context, ruling.action, prompt_tokens));
         return "forward";
       }
+      lease = { lease_id };
     }
     const generation = this.#generation;
     const response = this.#ruled(ruling, started_us);
     const { action, decision } = ruling;
-    const decided: Decided = {
-      query,
-      response,
-      because: "policy",
-      decided_at_ms: follower.gateway_now_ms,
-      snapshot,
-      action,
-      decision,
-      ...(lease_id === undefined ? {} : { lease_id }),
-    };
+    const facts = { query, response, snapshot, action, decision, decided_at_ms };
     let seq: number;
     try {
-      seq = await this.#on.spool.append("decision", decisionBytes(decided, this.#tags));
+      seq = await this.#evidence.keep({ ...facts, because: "policy", ...lease });
     } catch {
       // The gateway keeps the evidence of what it decides.
       return "forward";
     }
-    if (generation === this.#generation && follower.inForce !== undefined) {
-      this.#on.metrics.add("aa_runtime_decisions_local_total");
-      if (ruling.repeatable) this.#repeatable.add(response);
-      this.#words.set(response, () => wordsOf(ruling));
-      return response;
+    if (generation !== this.#generation || follower.inForce === undefined) {
+      // It may not be given any more; that it was not is on record, too.
+      await this.#evidence.withdraw(seq);
+      return "again";
     }
-    // It may not be given any more; that it was not is on record, too.
-    await this.#on.spool.append("decision", withdrawalBytes(seq)).catch(() => {});
-    return "again";
+    this.#on.metrics.add("aa_runtime_decisions_local_total");
+    if (ruling.repeatable && origin.source === "broker") this.#repeatable.add(response);
+    if (response.decision === 2) this.#words.set(response, () => wordsOf(ruling));
+    return response;
   }
 
   #ruled({ decision }: Extract<LocalRuling, { kind: "certain" }>, started_us: number): Response {
-    if (decision.outcome === "deny") {
-      return this.#plain(2, decision.reason, decision.reason, started_us, BOUND);
-    }
-    if (decision.redacted === undefined) return this.#plain(1, "", "", started_us, BOUND);
-    const response = this.#plain(4, "sensitive data detected", RULES.redaction, started_us, BOUND);
-    response.redact = redactRules(decision.findings);
+    const { outcome, reason, redacted, findings } = decision;
+    const { bound } = ASSURANCE;
+    if (outcome === "deny") return this.#evidence.answer(2, reason, reason, started_us, bound);
+    if (redacted === undefined) return this.#evidence.answer(1, "", "", started_us, bound);
+    const text = "sensitive data detected";
+    const response = this.#evidence.answer(4, text, RULES.redaction, started_us, bound);
+    response.redact = redactRules(findings);
     return response;
   }
 
@@ -294,75 +292,9 @@ export class Decisions implements DecisionsPart {
   ): Promise<Response> {
     if (response.decision !== 4) return response;
     if (origin.source !== "sdk" || origin.connection.applies_redactions) return response;
-    const denied = this.#plain(2, CANNOT_REDACT_TEXT, RULES.redaction, started_us, BOUND);
-    return await this.#recorded(query, denied, "client_ignores_redaction", started_us);
-  }
-
-  async #forward(
-    query: Query,
-    origin: Origin,
-    signal: AbortSignal,
-    started_us: number,
-  ): Promise<Response> {
-    const { gateway } = this.#on;
-    if (gateway === undefined) {
-      return this.#plain(2, UNCONFIGURED_TEXT, RULES.unconfigured, started_us);
-    }
-    const remembered = this.approvals.find(query);
-    let answer: GatewayAnswer;
-    try {
-      if (!await this.#turn(signal)) {
-        const response = this.#plain(2, OVERLOADED_TEXT, RULES.overload, started_us);
-        return await this.#recorded(query, response, "overloaded", started_us);
-      }
-      try {
-        answer = await gateway.part.check(query, {
-          timeout_ms: gateway.timeout_ms,
-          signal,
-          ...(remembered === undefined || remembered.resume_token === ""
-            ? {}
-            : { resume_token: remembered.resume_token }),
-        });
-      } finally {
-        this.#leave();
-      }
-    } catch (error) {
-      return await this.#notAnswered(query, origin, started_us, error);
-    }
-    return await this.#relayed(query, origin, started_us, answer);
-  }
-
-  async #relayed(
-    query: Query,
-    origin: Origin,
-    started_us: number,
-    answer: GatewayAnswer,
-  ): Promise<Response> {
-    const { response, resume_token = "", rule, rule_at } = answer;
-    this.#learn(query, response);
-    switch (response.decision) {
-      case 1:
-      case 2:
-      case 4:
-        this.approvals.answered(query);
-        break;
-      case 3: {
-        const connection = origin.source === "sdk" ? origin.connection.id : undefined;
-        this.approvals.remember(query, response.approvalId, resume_token, connection);
-        break;
-      }
-      default: {
-        const denied = this.#plain(2, UNKNOWN_ANSWER_TEXT, RULES.fail_closed, started_us);
-        return await this.#recorded(query, denied, "fault", started_us);
-      }
-    }
-    if (rule !== undefined && response.decision === 2) {
-      this.#words.set(
-        response,
-        () => ({ rule: rule_at === undefined ? rule : `${rule_at} ${rule}` }),
-      );
-    }
-    return await this.#redactable(query, response, origin, started_us);
+    const because = "client_ignores_redaction";
+    const rule = RULES.redaction;
+    return await this.#evidence.denied(query, CANNOT_REDACT_TEXT, rule, because, started_us);
   }
 
   /**
@@ -374,7 +306,7 @@ export class Decisions implements DecisionsPart {
    */
   #learn(query: Query, response: Response): void {
     const follower = this.#on.gateway?.follower;
-    if (follower === undefined || response.agentIdentityAssurance !== BOUND) return;
+    if (follower === undefined || response.agentIdentityAssurance !== ASSURANCE.bound) return;
     const id = query.agentId;
     if (id === undefined || query.credentialToken === "") return;
     const own = id.agentId === this.#on.agent_id || id.agentId === follower.name.agent_id;
@@ -384,159 +316,13 @@ export class Decisions implements DecisionsPart {
     follower.useToken(query.credentialToken, name);
   }
 
-  /** The gateway gave no answer: it is away, or the query is none. */
-  async #notAnswered(
-    query: Query,
-    origin: Origin,
-    started_us: number,
-    error: unknown,
-  ): Promise<Response> {
-    const code = error instanceof GrpcError ? error.code : Code.UNKNOWN;
-    if (code === Code.DEADLINE_EXCEEDED) {
-      this.#on.metrics.add("aa_gateway_policy_query_timeouts_total");
-    }
-    const away = code === Code.UNAVAILABLE || code === Code.DEADLINE_EXCEEDED;
-    if (!away && error instanceof GrpcError && code !== Code.CANCELLED) {
-      // Never a way around a posture: what the gateway turns down is denied, open or not.
-      const text = `the gateway refused the query: ${error.message}`;
-      const response = this.#plain(2, text, RULES.fail_closed, started_us);
-      return await this.#recorded(query, response, "gateway_away", started_us);
-    }
-    if (away && this.#on.gateway?.fail_closed === false) {
-      return await this.#withoutGateway(query, origin, started_us, true);
-    }
-    const response = this.#plain(2, FAIL_CLOSED_TEXT, RULES.fail_closed, started_us);
-    return await this.#recorded(query, response, "gateway_away", started_us);
-  }
-
-  /** Local rules decide (`wire` §3.8); their absence allows nothing (trap R11). */
-  async #withoutGateway(
-    query: Query,
-    origin: Origin,
-    started_us: number,
-    failed_open: boolean,
-  ): Promise<Response> {
-    const { local_policy } = this.#on;
-    if (local_policy.state !== "loaded") {
-      const text = failed_open ? OPEN_WITHOUT_RULES_TEXT : UNCONFIGURED_TEXT;
-      const response = this.#plain(2, text, RULES.unconfigured, started_us);
-      return await this.#recorded(query, response, "unconfigured", started_us);
-    }
-    const verdict = decideByRules(local_policy.rules, query);
-    switch (verdict.verdict) {
-      case "allow": {
-        const response = this.#plain(1, "", "", started_us);
-        return await this.#recorded(query, response, "local_rules", started_us);
-      }
-      case "deny": {
-        const response = this.#plain(2, verdict.reason, verdict.rule, started_us);
-        return await this.#recorded(query, response, "local_rules", started_us);
-      }
-      case "pending":
-        return await this.#pendingHere(query, origin, started_us, verdict);
-    }
-  }
-
-  /** Nobody here can agree: the answer comes with the timeout, and is no (contract §1.4 c). */
-  async #pendingHere(
-    query: Query,
-    origin: Origin,
-    started_us: number,
-    { rule, timeout_ms }: { readonly rule: string; readonly timeout_ms: number },
-  ): Promise<Response> {
-    if (this.#local_approvals >= DECISION_LIMITS.local_approvals) {
-      const text = `approval required by rule: ${rule}; too many wait already`;
-      const response = this.#plain(2, text, RULES.approval, started_us);
-      return await this.#recorded(query, response, "local_rules", started_us);
-    }
-    const pending = this.#plain(3, `approval required by rule: ${rule}`, rule, started_us);
-    pending.approvalId = this.#on.newId();
-    const response = await this.#recorded(query, pending, "local_rules", started_us);
-    if (response !== pending) return response;
-    this.#local_approvals++;
-    const { timers, stopping, messages } = this.#on;
-    timers.sleep(timeout_ms, stopping).then(() => {
-      this.#local_approvals--;
-      if (stopping.aborted || origin.source !== "sdk") return;
-      messages.approvalDecided(
-        origin.connection.id,
-        create(event.ApprovalDecisionSchema, {
-          approvalId: pending.approvalId,
-          approved: false,
-          decidedBy: "timeout",
-          reason: "approval timed out",
-          decidedAtUnixMs: BigInt(timers.now_ms()),
-        }),
-      );
-    });
-    return response;
-  }
-
-  /** Gives an answer once its evidence is on disk here; without evidence only a denial is left. */
-  async #recorded(
-    query: Query,
-    response: Response,
-    because: Because,
-    started_us: number,
-  ): Promise<Response> {
-    const { timers, gateway, spool, metrics } = this.#on;
-    const decided_at_ms = gateway?.follower.gateway_now_ms ?? timers.now_ms();
-    try {
-      await spool.append(
-        "decision",
-        decisionBytes({ query, response, because, decided_at_ms }, this.#tags),
-      );
-      return response;
-    } catch {
-      metrics.add("aa_runtime_evidence_failures_total");
-      if (response.decision === 2) return response;
-      return this.#plain(2, NO_EVIDENCE_TEXT, RULES.evidence, started_us);
-    }
-  }
-
-  /** Waits for room at the gateway. @returns `false` when too many wait, or nobody does any more. */
-  async #turn(signal: AbortSignal): Promise<boolean> {
-    if (this.#forwarding < DECISION_LIMITS.forwarded_queries) {
-      this.#forwarding++;
-      return true;
-    }
-    if (this.#waiting.length >= DECISION_LIMITS.waiting_queries || signal.aborted) return false;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
-    // Whoever leaves hands its place to the next, so that the count stays.
-    await promise;
-    return true;
-  }
-
-  #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#forwarding--;
-    else next();
-  }
-
-  #plain(
-    decision: 1 | 2 | 3 | 4,
-    reason: string,
-    policyRule: string,
-    started_us: number,
-    assurance = UNATTRIBUTED,
-  ): Response {
-    const elapsed_us = this.#on.timers.monotonic_us() - started_us;
-    return create(policy.CheckActionResponseSchema, {
-      decision,
-      reason,
-      policyRule,
-      decisionLatencyUs: BigInt(Math.max(0, Math.trunc(elapsed_us))),
-      agentIdentityAssurance: assurance,
-    });
-  }
-
   /** The event that a denial is, for whoever watches (contract §1.4 b). */
   #tellViolation(query: Query, response: Response, origin: Origin): void {
+    const { newId, timers, pipeline, metrics } = this.#on;
     const violation = create(audit.AuditEventSchema, {
-      eventId: this.#on.newId(),
+      eventId: newId(),
       ...(query.agentId === undefined ? {} : { agentId: query.agentId }),
-      occurredAt: { unixMs: BigInt(Math.trunc(this.#on.timers.now_ms())) },
+      occurredAt: { unixMs: BigInt(Math.trunc(timers.now_ms())) },
       actionType: query.actionType,
       decision: 2,
       traceId: query.traceId,
@@ -552,8 +338,8 @@ export class Decisions implements DecisionsPart {
       },
       labels: { source: "runtime" },
     });
-    this.#on.pipeline.report(violation, origin).catch(() => {
-      this.#on.metrics.add("aa_runtime_violation_events_lost_total");
+    pipeline.report(violation, origin).catch(() => {
+      metrics.add("aa_runtime_violation_events_lost_total");
     });
   }
 }

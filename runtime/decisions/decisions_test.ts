@@ -354,10 +354,12 @@ Deno.test("an answer may be given again only when nothing but the epoch could ch
       prepare: (gateway) => gateway.first = gateway.snapshot({}, text),
     });
     await following(world);
-    const response = await world.ask();
+    const broker = { source: "broker", pid: 1 } as const;
+    const { decisions } = world.room;
+    const response = await decisions.answer(toolQuery(AGENT, "search"), broker, PATIENT);
     assert.equal(response.decision, 1, response.reason);
     assert.equal(world.gateway.checks.length, 0, text);
-    assert.equal(world.room.decisions.repeatable(response), repeatable, text);
+    assert.equal(decisions.repeatable(response), repeatable, text);
   }
   await using world = open({ prepare: (gateway) => gateway.follow_refusal = NOT_OFFERED });
   assert.equal(world.room.decisions.repeatable(await world.ask()), false, "forwarded");

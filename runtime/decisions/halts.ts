@@ -14,6 +14,7 @@ export type OrderSource = "snapshot" | "stream" | "local";
 export type Signal = StandingOrder["signal"] | "resume";
 
 const FLEET = "*";
+const AGENT_PREFIX = "agent:";
 
 /** The orders in force. */
 export class Halts {
@@ -28,7 +29,7 @@ export class Halts {
 
   /** @param agent_id Of the agent this runtime is for. */
   constructor(agent_id: string) {
-    this.#agent_op = `agent:${agent_id}`;
+    this.#agent_op = `${AGENT_PREFIX}${agent_id}`;
   }
 
   /** Is told of each change. */
@@ -45,16 +46,17 @@ export class Halts {
   replace(orders: readonly StandingOrder[]): void {
     const map = this.#orders.snapshot;
     const same = orders.length === map.size &&
-      orders.every(({ op_id, signal }) => map.get(op_id) === signal);
+      orders.every(({ op_id, signal }) => map.get(this.#ownOp(op_id)) === signal);
     if (same) return;
     map.clear();
-    for (const { op_id, signal } of orders) this.#put(map, op_id, signal);
+    for (const { op_id, signal } of orders) this.#put(map, this.#ownOp(op_id), signal);
     this.#announce();
   }
 
   /** Takes one signal. A termination is not resumed, except by who gives orders here. */
-  apply(source: "stream" | "local", op_id: string, signal: Signal): void {
+  apply(source: "stream" | "local", said_op_id: string, signal: Signal): void {
     const map = this.#orders[source];
+    const op_id = this.#ownOp(said_op_id);
     if (signal !== "resume") {
       if (map.get(op_id) === signal || map.get(op_id) === "terminate") return;
       this.#put(map, op_id, signal);
@@ -85,6 +87,14 @@ export class Halts {
   /** Whether an order may come to govern a later query that none governs now. */
   get size(): number {
     return Object.values(this.#orders).reduce((sum, map) => sum + map.size, 0);
+  }
+
+  /**
+   * The gateway tells a runtime of its own agent alone, which it may know by another name than the
+   * one in the runtime's configuration: an order for a whole agent is for this one.
+   */
+  #ownOp(op_id: string): string {
+    return op_id.startsWith(AGENT_PREFIX) ? this.#agent_op : op_id;
   }
 
   /** More orders than can be kept: then everything is held, until somebody resumes it. */

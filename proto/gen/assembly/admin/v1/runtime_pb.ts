@@ -735,7 +735,7 @@ export type RuntimeDecision = Message<"assembly.admin.v1.RuntimeDecision"> & {
   leaseId: string;
 
   /**
-   * Why it was decided here: `policy`, `operator`, `gateway_away`, `local_rules`, `unconfigured`.
+   * Why it was decided here: `policy`, `operator`, `gateway_away`, `local_rules`, and further words.
    *
    * @generated from field: string because = 19;
    */

@@ -71,6 +71,14 @@ export function namesOnly(
   }
 }
 
+/** The names as they may be kept. */
+export function keptNames(
+  context: policy.ActionContext | undefined,
+  action: Action | undefined,
+): policy.ActionContext {
+  return namesOnly(context, action, undefined, keptText);
+}
+
 /** The names as they may be kept, in the form of the wire. */
 export function keptNameBytes(
   context: policy.ActionContext | undefined,
@@ -84,10 +92,7 @@ export function keptNameBytes(
       : undefined;
   const known = tool === undefined ? undefined : tool_bytes.get(tool);
   if (known !== undefined) return known;
-  const bytes = toBinary(
-    policy.ActionContextSchema,
-    namesOnly(context, action, undefined, keptText),
-  );
+  const bytes = toBinary(policy.ActionContextSchema, keptNames(context, action));
   if (tool !== undefined && tool.length <= REMEMBERED_CHARS_MAX) {
     if (tool_bytes.size >= REMEMBERED_MAX) tool_bytes.clear();
     tool_bytes.set(tool, bytes);

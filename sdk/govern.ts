@@ -14,7 +14,7 @@ import { type GovernOptions, governWith } from "./govern_with.ts";
 import { AgentKey } from "./identity/agent_key.ts";
 import { identityDirectory, IdentityStore } from "./identity/store.ts";
 import { GatewayClient } from "./transports/gateway/gateway_client.ts";
-import { registerAgent } from "./transports/gateway/registration.ts";
+import { registerAgent, type Registration } from "./transports/gateway/registration.ts";
 import type { GatewayRpc } from "./transports/gateway/rpc.ts";
 import { TRANSPORT_LIMITS } from "./transports/limits.ts";
 import { SocketClient } from "./transports/socket/socket_client.ts";
@@ -57,6 +57,11 @@ export interface RuntimeOptions {
   readonly key_seed?: Uint8Array;
   /** Speak to a runtime of the reference. @default false */
   readonly reference_protocol?: boolean;
+  /**
+   * Gateway to register with first, as `registration` says: the runtime then learns the agent's
+   * credential from its questions. Absent: the agent asks under its plain name, without one.
+   */
+  readonly register_over?: { readonly grpc: string } | { readonly http: string };
   /** Who must own the socket. @default the user of this process */
   readonly socket_owner_uid?: number;
 }
@@ -125,7 +130,7 @@ export async function connect(options: StartOptions): Promise<GovernOptions> {
   if (client !== undefined) return { ...common, client };
   const way = await wayOf(options, agent_id);
   if (way.kind === "socket") {
-    return { ...common, client: await overSocket(way.path, agent_id, options) };
+    return { ...common, ...await overSocket(way.path, agent_id, options) };
   }
   const { client: registered, agent: triple } = await overGateway(way, agent_id, options);
   return { ...common, client: registered, agent: triple };
@@ -178,9 +183,19 @@ function overGrpc(url: string): Way {
 async function overSocket(
   path: string,
   agent_id: string,
-  { runtime = {}, onNotice }: StartOptions,
-): Promise<CheckClient> {
-  const { key_seed, reference_protocol, socket_owner_uid, token } = runtime;
+  options: StartOptions,
+): Promise<{ client: CheckClient; agent?: GovernOptions["agent"] }> {
+  const { runtime = {}, onNotice } = options;
+  const { key_seed, reference_protocol, socket_owner_uid, register_over } = runtime;
+  if (runtime.token !== undefined && register_over !== undefined) {
+    throw new ConfigurationError("give `token` or `register_over`, not both");
+  }
+  const registered = register_over === undefined
+    ? undefined
+    : await registeredOver(gatewayWay(register_over), agent_id, options);
+  // The runtime asks the gateway from here on.
+  await registered?.rpc.close();
+  const token = registered?.registration.token ?? runtime.token;
   const client = new SocketClient({
     path,
     key: key_seed === undefined ? publicIdKey(agent_id) : seededKey(key_seed),
@@ -191,16 +206,30 @@ async function overSocket(
     ...(onNotice === undefined ? {} : { onNotice }),
   });
   await client.connect();
-  return client;
+  return registered === undefined ? { client } : { client, agent: registered.registration.agent };
 }
 
-async function overGateway(
+function gatewayWay(
+  over: NonNullable<RuntimeOptions["register_over"]>,
+): Extract<Way, { url: string }> {
+  if ("http" in over) return { kind: "http", url: over.http };
+  const way = overGrpc(over.grpc);
+  if (way.kind === "socket") throw new ConfigurationError("a gateway's address is expected");
+  return way;
+}
+
+interface Registered {
+  readonly rpc: GatewayRpc;
+  readonly registration: Registration;
+}
+
+async function registeredOver(
   way: Extract<Way, { url: string }>,
   agent_id: string,
   options: StartOptions,
-): Promise<{ client: CheckClient; agent: GovernOptions["agent"] }> {
-  const { registration = {}, onNotice, org_id, team_id } = options;
-  const { identity = "durable", deregister_on_shutdown, allow_plaintext } = registration;
+): Promise<Registered> {
+  const { registration = {}, org_id, team_id } = options;
+  const { identity = "durable", allow_plaintext } = registration;
   const key = await keyOf(identity, agent_id, registration.identity_directory);
   const rpc = await rpcOf(way, allow_plaintext);
   try {
@@ -212,16 +241,26 @@ async function overGateway(
       ...(org_id === undefined ? {} : { org_id }),
       ...(team_id === undefined ? {} : { team_id }),
     }, { timeout_ms: TRANSPORT_LIMITS.connect_timeout_ms, signal: new AbortController().signal });
-    const client = GatewayClient.registered(registered, {
-      rpc,
-      deregister_on_close: deregister_on_shutdown ?? identity === "ephemeral",
-      ...(onNotice === undefined ? {} : { onNotice }),
-    });
-    return { client, agent: registered.agent };
+    return { rpc, registration: registered };
   } catch (error) {
     await rpc.close();
     throw error;
   }
+}
+
+async function overGateway(
+  way: Extract<Way, { url: string }>,
+  agent_id: string,
+  options: StartOptions,
+): Promise<{ client: CheckClient; agent: GovernOptions["agent"] }> {
+  const { registration: terms = {}, onNotice } = options;
+  const { rpc, registration } = await registeredOver(way, agent_id, options);
+  const client = GatewayClient.registered(registration, {
+    rpc,
+    deregister_on_close: terms.deregister_on_shutdown ?? terms.identity === "ephemeral",
+    ...(onNotice === undefined ? {} : { onNotice }),
+  });
+  return { client, agent: registration.agent };
 }
 
 async function rpcOf(

@@ -20,6 +20,11 @@ export class WorkingDirectories {
     this.#possible = initial === undefined ? undefined : new Set([initial]);
   }
 
+  /** Whether reads have to be told: the first directory was given, so nobody else may know. */
+  get guessing(): boolean {
+    return this.#possible !== undefined;
+  }
+
   /** Absolute directories, or `undefined` when they cannot be told. */
   of(pid: number | undefined): readonly string[] | undefined {
     const told = pid === undefined ? undefined : this.#files.workingDirectory(pid);

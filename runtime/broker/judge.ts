@@ -121,7 +121,9 @@ export class Judge {
     }
     // Last, so that what policy denies anyway is denied by its rule.
     if (blocked !== undefined) return await this.#refuse(`${request.permission} refused`, blocked);
-    if (request.permission === "read") this.#remember(plan.paths, process);
+    if (request.permission === "read" && process.directories.guessing) {
+      this.#remember(plan.paths, process);
+    }
     return ALLOW;
   }
 
@@ -210,7 +212,7 @@ export class Judge {
       traceId: agent.trace_id,
       spanId: `broker-${process.connection}-${request.id}`,
       actionType: act.action_type,
-      context: act.context,
+      context: act.context(),
     });
   }
 

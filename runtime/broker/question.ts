@@ -17,7 +17,8 @@ export interface Act {
   readonly key: string;
   /** Number of `common.v1.ActionType`. */
   readonly action_type: number;
-  readonly context: policy.ActionContext;
+  /** Built only when it is asked: most questions are answered from what was said before. */
+  readonly context: () => policy.ActionContext;
 }
 
 /** A path that a request names, before links and the working directory are looked at. */
@@ -156,9 +157,10 @@ function fileOperation(operation: "read" | "write" | "delete", path: string): Ac
   return {
     key: `${operation}\0${path}`,
     action_type: FILE_OPERATION,
-    context: create(policy.ActionContextSchema, {
-      action: { case: "fileOp", value: { operation, path } },
-    }),
+    context: () =>
+      create(policy.ActionContextSchema, {
+        action: { case: "fileOp", value: { operation, path } },
+      }),
   };
 }
 
@@ -166,9 +168,10 @@ function network(protocol: string, host: string, port: number): Act {
   return {
     key: `net\0${protocol}\0${host}\0${port}`,
     action_type: NETWORK_CALL,
-    context: create(policy.ActionContextSchema, {
-      action: { case: "networkCall", value: { protocol, host, port } },
-    }),
+    context: () =>
+      create(policy.ActionContextSchema, {
+        action: { case: "networkCall", value: { protocol, host, port } },
+      }),
   };
 }
 
@@ -176,9 +179,10 @@ function processExec(command: string): Act {
   return {
     key: `run\0${command}`,
     action_type: PROCESS_EXEC,
-    context: create(policy.ActionContextSchema, {
-      action: { case: "processExec", value: { command } },
-    }),
+    context: () =>
+      create(policy.ActionContextSchema, {
+        action: { case: "processExec", value: { command } },
+      }),
   };
 }
 
@@ -187,11 +191,12 @@ function tool(toolName: typeof BROKER_TOOLS[number], args: Readonly<Record<strin
   return {
     key: `tool\0${toolName}\0${text}`,
     action_type: TOOL_CALL,
-    context: create(policy.ActionContextSchema, {
-      action: {
-        case: "toolCall",
-        value: { toolName, argsJson: new TextEncoder().encode(text) },
-      },
-    }),
+    context: () =>
+      create(policy.ActionContextSchema, {
+        action: {
+          case: "toolCall",
+          value: { toolName, argsJson: new TextEncoder().encode(text) },
+        },
+      }),
   };
 }

@@ -32,7 +32,9 @@ const OTHERS: ReadonlySet<string> = new Set([
   "init",
   "install",
   "jupyter",
+  "link",
   "lint",
+  "list",
   "lsp",
   "outdated",
   "pack",
@@ -44,11 +46,32 @@ const OTHERS: ReadonlySet<string> = new Set([
   "transpile",
   "types",
   "uninstall",
+  "unlink",
   "update",
   "upgrade",
   "vendor",
+  "watch",
   "why",
   "x",
+]);
+
+/** Flags of `deno run` whose value is a word of its own. */
+export const VALUE_FLAGS: ReadonlySet<string> = new Set([
+  "--cert",
+  "--conditions",
+  "--config",
+  "--ext",
+  "--import-map",
+  "--inspect-publish-uid",
+  "--location",
+  "--log-level",
+  "--min-dep-age",
+  "--node-modules-linker",
+  "--preload",
+  "--require",
+  "--seed",
+  "-L",
+  "-c",
 ]);
 
 /**
@@ -69,9 +92,6 @@ export type DenoArguments =
 export function denoArguments(words: readonly string[]): DenoArguments {
   const [first = ""] = words;
   if (first === "") return { ok: false, why: "no program was given" };
-  if (GOVERNED.some((subcommand) => subcommand === first)) {
-    return { ok: true, args: [first, READ_GUARD, ...words.slice(1)] };
-  }
   if (OTHERS.has(first)) {
     return {
       ok: false,
@@ -79,6 +99,26 @@ export function denoArguments(words: readonly string[]): DenoArguments {
         `${GOVERNED.join(", ")}, or a script`,
     };
   }
-  // A script, or flags and then a script: what Deno takes for `run`.
-  return { ok: true, args: ["run", READ_GUARD, ...words] };
+  const subcommand = GOVERNED.find((one) => one === first);
+  // Without one: a script, or flags and then a script, what Deno takes for `run`.
+  const rest = subcommand === undefined ? words : words.slice(1);
+  if (subcommand === undefined || subcommand === "run") {
+    const program = programOf(rest);
+    if (program === undefined) return { ok: false, why: "no program was given" };
+    if (!/[./:]/.test(program) && program !== "-") {
+      return {
+        ok: false,
+        why: `\`${program}\` may be a task, whose commands the broker never hears of: ` +
+          `name a file, e.g. \`./${program}\``,
+      };
+    }
+  }
+  return { ok: true, args: [subcommand ?? "run", READ_GUARD, ...rest] };
+}
+
+/** The first word that is neither a flag nor a flag's value. */
+function programOf(words: readonly string[]): string | undefined {
+  return words.find((word, at) =>
+    (word === "-" || !word.startsWith("-")) && !VALUE_FLAGS.has(words[at - 1] ?? "")
+  );
 }

@@ -49,7 +49,14 @@ export function placesOf(command: CommandNamed<"run deno">, cwd: string): RunPla
 
 /** What a run keeps, as given or beside the operator's other files. */
 export function stateDirectory(command: CommandNamed<"run deno">): string {
-  return command.state_dir ?? join(".aasm", "run", agentOf(command));
+  return command.state_dir ?? join(".aasm", "run", shortName(agentOf(command)));
+}
+
+/** A did:key and a working directory together are longer than a socket's path may be. */
+const NAME_CHARS_MAX = 20;
+
+function shortName(agent: string): string {
+  return agent.length <= NAME_CHARS_MAX ? agent : agent.slice(-NAME_CHARS_MAX);
 }
 
 /** The agent's id; a run without one is `deno`. */

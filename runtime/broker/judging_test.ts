@@ -14,6 +14,7 @@ import type { PermissionRequest } from "./protocol.ts";
 import { type Plan, planOf } from "./question.ts";
 import { oneLine, refusalText } from "./reason.ts";
 import { type RepeatClock, RepeatCounter, type Repeats } from "./repeats.ts";
+import { Turns } from "./turns.ts";
 import { repeatEvents } from "./repeat_report.ts";
 
 function plan(permission: PermissionRequest["permission"], value?: string): Plan {
@@ -237,4 +238,32 @@ Deno.test("repeats become events of bounded size that name agent, question and c
   if (first?.detail.case !== "toolCall") return;
   const told = JSON.parse(new TextDecoder().decode(first.detail.value.argsJson));
   assert.deepEqual(told.repeats[1], { question: "read /1", result: "allow", count: 1 });
+});
+
+Deno.test("questions over the bound take their turn in order, and one whose asker is gone is not asked", async () => {
+  const turns = new Turns(2);
+  const here = new AbortController();
+  const gone = new AbortController();
+  const running: string[] = [];
+  const finish: (() => void)[] = [];
+  const question = (name: string, signal: AbortSignal) =>
+    turns.take(() => {
+      running.push(name);
+      return new Promise<string>((done) => finish.push(() => done(name)));
+    }, signal);
+  const asked = [
+    question("a", here.signal),
+    question("b", here.signal),
+    question("c", gone.signal),
+    question("d", here.signal),
+  ];
+  assert.deepEqual(running, ["a", "b"]);
+  gone.abort();
+  finish[0]?.();
+  assert.equal(await asked[0], "a");
+  assert.equal(await asked[2], undefined);
+  while (running.length < 3) await Promise.resolve();
+  assert.deepEqual(running, ["a", "b", "d"]);
+  for (const end of finish) end();
+  await Promise.all(asked);
 });

@@ -3,7 +3,10 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { Channel } from "../../grpc/mod.ts";
 import { planLaunch } from "../../launch/main.ts";
+import { registerAgent } from "../harness/agent.ts";
+import { startGatewayProcess } from "../harness/gateway_process.ts";
 
 const ROOT = new URL("../..", import.meta.url).pathname;
 
@@ -219,6 +222,64 @@ Deno.test("nothing starts without a broker that answers, a policy that loads, or
       assert.deepEqual([code, out], [expected, ""], err);
       assert.match(err, why);
       await run.child.stdin.close();
+    }
+  });
+});
+
+Deno.test("a registered agent of a gateway waits for a person's yes and goes on; another's no reaches its exception", async () => {
+  await inWorkspace(async (directory) => {
+    await Deno.writeTextFile(
+      join(directory, "policy.yaml"),
+      `tools:
+  deno.sys: {allow: true, requires_approval_if: 'args.kind == "hostname"'}
+`,
+    );
+    const gateway = await startGatewayProcess(
+      ["--policy", "policy.yaml", "--socket", `${directory}/g.sock`, "--no-facts"],
+      directory,
+    );
+    try {
+      const channel = new Channel(`unix:${directory}/g.sock`);
+      const { did, token } = await registerAgent(channel);
+      await channel.close();
+      await Deno.writeTextFile(join(directory, "token"), token, { mode: 0o600 });
+      await Deno.writeTextFile(
+        join(directory, "agent.ts"),
+        `for (let i = 0; i < 2; i++) {
+           try { console.log(Deno.hostname() !== ""); } catch (e) { console.log(e.message); }
+         }`,
+      );
+      const at = ["--gateway", `unix:${directory}/g.sock`];
+      const run = aasm(
+        [...RUN, ...at, "--agent", did, "--agent-token-file", "token", "--", "-A", "agent.ts"],
+        directory,
+      );
+      for (const words of [["approve", "--yes"], ["reject"]]) {
+        const waiting = await eventually("an approval waits", async () => {
+          const listed = aasm(
+            [...at, "--output", "json", "approvals", "list", "--status", "pending"],
+            directory,
+          );
+          const { code, out, err } = await listed.ended;
+          await listed.child.stdin.close();
+          assert.equal(code, 0, err);
+          return /"(?:approval_id|id|request_id)": "([^"]+)"/.exec(out)?.[1];
+        });
+        const decide = aasm(
+          [...at, "approvals", ...words, waiting, "--reason", "a test"],
+          directory,
+        );
+        const { code, err } = await decide.ended;
+        await decide.child.stdin.close();
+        assert.equal(code, 0, err);
+      }
+      const { out, err } = await run.ended;
+      await run.child.stdin.close();
+      const [yes, no] = out.split("\n");
+      assert.equal(yes, "true", err);
+      assert.match(no ?? "", /^denied by policy: /);
+    } finally {
+      await gateway.stop();
     }
   });
 });

@@ -140,6 +140,10 @@ Deno.test("an empty AA_POLICY_PATH disables local rules; an absent one names the
 });
 
 Deno.test("variables of parts that are not here say that they have no effect", () => {
+  assert.deepEqual(
+    fromVariables({ AA_DEVINT_ENABLED: "off", AA_RUNTIME_WORKER_THREADS: "0" }).warnings,
+    [],
+  );
   const { warnings } = fromVariables({ AA_DEVINT_ENABLED: "1", AA_EBPF_POLICY_PATH: "/x" });
   assert.equal(warnings.length, 2);
   assert.match(warnings[0] ?? "", /AA_DEVINT_ENABLED has no effect/);

@@ -30,7 +30,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   AA_AGENT_TEAM_ID: { kind: "text", flag: "team-id" },
   AA_AGENT_ORG_ID: { kind: "text", flag: "org-id" },
   AA_RUNTIME_SOCKET: { kind: "text", flag: "socket" },
-  AA_RUNTIME_WORKER_THREADS: number("worker-threads", 1_024),
+  AA_RUNTIME_WORKER_THREADS: { kind: "without_effect", why: "one thread decides" },
   AA_RUNTIME_SHUTDOWN_TIMEOUT_SECS: number("shutdown-timeout-secs", 3_600),
   AA_IPC_MAX_CONNECTIONS: number("max-connections", 1_024),
   AA_PIPELINE_INPUT_BUFFER: number("pipeline-input-buffer", 1_000_000),
@@ -104,7 +104,9 @@ function wordsOf(name: string, rule: Rule, value: string, given: ReadonlySet<str
         .slice(0, SEARCHED_DIRECTORIES_MAX)
         .map((directory) => `--proxy-candidate=${directory.replace(/\/+$/, "")}/aa-proxy`);
     case "without_effect":
-      return value === "" ? [] : [warning(`${name} has no effect: ${rule.why}`)];
+      return /^(|0|false|no|off)$/i.test(value.trim())
+        ? []
+        : [warning(`${name} has no effect: ${rule.why}`)];
   }
 }
 

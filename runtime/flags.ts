@@ -13,7 +13,6 @@ const VALUES = [
   "agent-id",
   "team-id",
   "org-id",
-  "worker-threads",
   "shutdown-timeout-secs",
   "max-connections",
   "pipeline-input-buffer",

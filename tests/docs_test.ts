@@ -21,6 +21,7 @@ Deno.test("every task and file that the README and docs name exists", async () =
     "compliance",
     "not-yet",
     "permission-broker",
+    "runtime",
   ];
   for (const page of ["README.md", "bench/README.md", ...docs.map((name) => `docs/${name}.md`)]) {
     const text = await Deno.readTextFile(`${ROOT}${page}`);

@@ -83,8 +83,11 @@ export class ClientConnection {
   /** Memory of the reader beyond what every connection has, taken from the shared budget. */
   #cut_bytes = 0;
   #cut_since_us: number | undefined;
-  /** Set once nothing more is read: the peer ended its side, or the runtime is stopping. */
+  /** Set once nothing more comes: the peer ended its side, or the runtime is stopping. */
   #finishing_since_us: number | undefined;
+  #stopping = false;
+  /** One read that is made although there is no room, to hear of a peer that goes away. */
+  #ahead: Promise<boolean> | undefined;
   #wake: (() => void) | undefined;
 
   constructor(id: number, socket: Socket, peer: Connection["peer"], rooms: ConnectionRooms) {
@@ -138,6 +141,7 @@ export class ClientConnection {
 
   /** Reads nothing more, answers what is owed, and closes. */
   stop(): void {
+    this.#stopping = true;
     this.#finishing_since_us ??= this.#rooms.monotonic_us();
     if (this.#origin === undefined || this.#idle()) this.close("stopping");
     else this.#finish().then(() => this.close("stopping"));
@@ -201,17 +205,38 @@ export class ClientConnection {
   }
 
   async #serve(): Promise<void> {
-    do {
+    for (let more = true; more;) {
       for (let frame = this.#reader.next(); frame !== undefined; frame = this.#reader.next()) {
         this.#cut_since_us = undefined;
         this.#take(frame);
-        while (this.#full() && this.#closed === undefined) await this.#changed();
-        if (this.#finishing_since_us !== undefined) return;
+        await this.#room();
+        if (this.#stopping) return;
       }
       if (this.#reader.waiting_bytes > 0) this.#cut_since_us ??= this.#rooms.monotonic_us();
-    } while (await this.#read());
+      const ahead = this.#ahead;
+      this.#ahead = undefined;
+      more = await (ahead ?? this.#read());
+    }
     this.#cut_since_us = undefined;
     this.#finishing_since_us ??= this.#rooms.monotonic_us();
+  }
+
+  /** Resolves once another frame may be taken. */
+  async #room(): Promise<void> {
+    while (this.#full() && this.#closed === undefined) {
+      this.#ahead ??= this.#readAhead();
+      await this.#changed();
+    }
+  }
+
+  async #readAhead(): Promise<boolean> {
+    try {
+      if (await this.#read()) return true;
+      this.#finishing_since_us ??= this.#rooms.monotonic_us();
+    } catch (error) {
+      this.close(reasonOf(error));
+    }
+    return false;
   }
 
   /** @returns `false` at the end of the stream. */

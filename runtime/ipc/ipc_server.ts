@@ -180,7 +180,7 @@ export class IpcServer implements ClientMessages {
 
   async #sweeping(): Promise<void> {
     const { timers } = this.#options;
-    while (!this.#stopped.signal.aborted || this.#connections.size > 0) {
+    for (;;) {
       await timers.sleep(IPC_ROOM_LIMITS.sweep_interval_ms, this.#stopped.signal);
       if (this.#stopped.signal.aborted) return;
       const now_us = timers.monotonic_us();

@@ -321,6 +321,20 @@ Deno.test("a peer that ends its side still gets what is decided soon; what is no
   assert.equal(socket.metrics.closed("half_open_late"), 1);
 });
 
+Deno.test("a peer that goes away while all its queries wait is noticed, and they are cancelled", async () => {
+  const decisions = new HeldDecisions();
+  await using socket = await startSocket({ decisions });
+  using client = await RawClient.join(socket.path);
+  for (let index = 0; index < 256; index++) await client.send(queryFrame(`${index}`));
+  await until(() => decisions.held.size === 256, "no further query would be read");
+  client.close();
+  await until(() => {
+    socket.timers.pass(1_000);
+    return socket.server.connections === 0;
+  }, "the permit came back");
+  assert.equal(decisions.aborted.length, 256);
+});
+
 Deno.test("trap R3: reports are confirmed, in order and once durable, to clients that ask only", async () => {
   const durable: (() => void)[] = [];
   await using socket = await startSocket({

@@ -90,7 +90,12 @@ export interface RuntimeConfig {
   readonly gateway?: GatewayConfig;
   /** Absent: disabled by name. `defaulted`: nobody named it, and it may be missing. */
   readonly local_policy?: { readonly path: string; readonly defaulted: boolean };
-  readonly nats?: { readonly config_file: string; readonly server: string };
+  readonly nats?: {
+    readonly config_file: string;
+    readonly server: string;
+    /** Files that its table `tls` may name. */
+    readonly tls_files: readonly string[];
+  };
   readonly state_dir: string;
   /** The durable record. */
   readonly spool: string;
@@ -291,13 +296,22 @@ function localPolicyFrom(flags: Flags): Pick<RuntimeConfig, "local_policy"> {
 function natsFrom(flags: Flags): Pick<RuntimeConfig, "nats"> {
   const config_file = pathOf(flags, "nats-config");
   const server = optional(flags, "nats-server");
+  const tls_files = (["nats-ca", "nats-cert", "nats-key"] as const)
+    .flatMap((flag) => pathOf(flags, flag) ?? []);
   if (config_file === undefined) {
     if (server !== undefined) throw new FlagError("`--nats-server` needs `--nats-config FILE`");
+    if (tls_files.length > 0) {
+      throw new FlagError("`--nats-ca`, `--nats-cert` and `--nats-key` need `--nats-config FILE`");
+    }
     return {};
   }
   const { hostname, port } = parseListen("nats-server", server ?? "127.0.0.1:4222");
   return {
-    nats: { config_file, server: `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}` },
+    nats: {
+      config_file,
+      server: `${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`,
+      tls_files,
+    },
   };
 }
 

@@ -222,9 +222,10 @@ Deno.test("what is read is never written, and tokens, rules and keys are single 
   const grants = grantsOf(
     ...["--gateway=https://g.example:1", "--gateway-ca=ca.pem", "--gateway-token-file=t"],
     ...["--metrics-token-file=m", "--local-policy=p.toml", "--nats-config=n.toml"],
+    ...["--nats-ca=nca", "--nats-cert=ncert", "--nats-key=nkey"],
     ...["--handshake=installed", "--trust-agent-keys-file=k", "--proxy-candidate=/bin/aa-proxy"],
   );
-  for (const file of ["ca.pem", "t", "m", "p.toml", "n.toml", "k"]) {
+  for (const file of ["ca.pem", "t", "m", "p.toml", "n.toml", "k", "nca", "ncert", "nkey"]) {
     assert.ok(grants["--allow-read"]?.includes(`/srv/${file}`), file);
     assert.ok(!grants["--allow-write"]?.includes(`/srv/${file}`), file);
   }

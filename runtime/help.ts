@@ -47,7 +47,8 @@ usage: deno task runtime --agent-id ID [flags]
   --correlation-window-ms N, --correlation-interval-ms N
                              intents and actions are matched within (5000), every (1000)
   --nats-config FILE         publish audit entries as the file says; --nats-server HOST:PORT is where
-                             (default 127.0.0.1:4222)
+                             (default 127.0.0.1:4222); --nats-ca, --nats-cert, --nats-key FILE are those
+                             that its table tls names
 
   --metrics-listen HOST:PORT /health, /ready, /metrics (default 127.0.0.1:8080; AA_METRICS_ADDR)
   --metrics-token-file FILE  readers must show this token: \`authorization: Bearer …\`

@@ -232,10 +232,14 @@ async function natsOf({ config, log }: Shared): Promise<NatsSetUp> {
     log("warn", "nothing is published to NATS", { detail: set_up.detail });
   }
   if (set_up.state !== "configured" || config.nats === undefined) return set_up;
-  // The process may reach one server only: the one that stands in its flags.
+  // The process may reach one server and read those files only that stand in its flags.
   const server = serverOf(set_up.config.url);
-  if (server === config.nats.server) return set_up;
-  const detail = `the file names the server \`${server}\`: give --nats-server ${server}`;
+  const ungranted = Object.entries(set_up.config.tls ?? {})
+    .find(([, file]) => !config.nats?.tls_files.includes(file));
+  if (server === config.nats.server && ungranted === undefined) return set_up;
+  const detail = ungranted === undefined
+    ? `the file names the server \`${server}\`: give --nats-server ${server}`
+    : `the file names \`${ungranted[1]}\`: give --nats-${ungranted[0]} ${ungranted[1]}`;
   log("warn", "nothing is published to NATS", { detail });
   return { state: "degraded", detail };
 }

@@ -75,6 +75,7 @@ export function runtimePermissions(
       config.local_policy?.path,
       config.orders,
       nats?.config_file,
+      ...nats?.tls_files ?? [],
       ipc.trusted_keys_file,
       layers.ebpf_socket,
       BTF_PATH,

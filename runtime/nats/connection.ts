@@ -24,6 +24,7 @@ export class NatsLink {
   readonly #config: NatsConfig;
   #connection: NatsConnection | undefined;
   #refusal: string | undefined;
+  #guard: Disposable | undefined;
 
   constructor(config: NatsConfig) {
     this.#config = config;
@@ -63,11 +64,14 @@ export class NatsLink {
     const connection = this.#connection;
     this.#connection = undefined;
     await connection?.close();
+    this.#guard?.[Symbol.dispose]();
+    this.#guard = undefined;
   }
 
   async #open(): Promise<NatsConnection> {
     if (this.#connection !== undefined && !this.#connection.isClosed()) return this.#connection;
     const { url, token, tls } = this.#config;
+    if (tls !== undefined || url.startsWith("tls:")) this.#guard ??= guardTls();
     try {
       const connection = await connect({
         servers: url.replace(/^(?:nats|tls):\/\//, ""),
@@ -111,6 +115,20 @@ async function untilFlushed(connection: NatsConnection, signal: AbortSignal): Pr
     .finally(() => signal.removeEventListener("abort", give_up));
   flushed.catch(() => {});
   if (outcome !== "") throw new Error(outcome);
+}
+
+/**
+ * A server that refuses a certificate says so after the handshake, on a socket on which the library
+ * does not listen for errors any more: the error would end the whole runtime. It is the
+ * connection's end, which is noticed anyway.
+ */
+function guardTls(): Disposable {
+  const guard = (event: ErrorEvent) => {
+    const stack = event.error instanceof Error ? event.error.stack ?? "" : "";
+    if (stack.includes("ext:deno_node/internal_binding/tls_wrap")) event.preventDefault();
+  };
+  globalThis.addEventListener("error", guard);
+  return { [Symbol.dispose]: () => globalThis.removeEventListener("error", guard) };
 }
 
 /** The error's class and message; the library puts no credential into either. */

@@ -6,6 +6,7 @@ import { ManualTimers, SeenMetrics, until, withFolder } from "../_fixture.ts";
 import { eventOf } from "../pipeline/_pipeline_fixture.ts";
 import { storedBytes } from "../pipeline/stored_copy.ts";
 import { openSpool, type Spool } from "../spool/spool.ts";
+import type { NatsConfig } from "./config.ts";
 import { NatsLink } from "./connection.ts";
 import { NATS_RETRY_MS, NatsPublisher } from "./publisher.ts";
 
@@ -48,7 +49,12 @@ class Server implements AsyncDisposable {
     return `nats://127.0.0.1:${this.port}`;
   }
 
-  async start(token?: string): Promise<void> {
+  start(token?: string): Promise<void> {
+    return this.startWith(async () => (await this.client(token)).close());
+  }
+
+  /** Starts the program and tries until it takes a client. */
+  async startWith(attempt: () => Promise<void>): Promise<void> {
     const at = ["-a", "127.0.0.1", "-p", String(this.port), "-js", "-sd", `${this.#folder}/js`];
     this.#child = new Deno.Command("nats-server", {
       args: [...at, ...this.#arguments],
@@ -57,8 +63,7 @@ class Server implements AsyncDisposable {
     }).spawn();
     await until(async () => {
       try {
-        const probe = await this.client(token);
-        await probe.close();
+        await attempt();
         return true;
       } catch {
         return false;
@@ -82,6 +87,17 @@ class Server implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child !== undefined) await this.kill();
+  }
+}
+
+/** Publishes one message over a connection of its own. */
+async function publishOne(config: NatsConfig): Promise<void> {
+  const link = new NatsLink(config);
+  try {
+    const message = { subject: "assembly.audit.a.b", text: "{}", message_id: "1" };
+    await link.publish([message], new AbortController().signal);
+  } finally {
+    await link.close();
   }
 }
 
@@ -233,6 +249,37 @@ Deno.test("a token is used, a wrong one is a named state, and neither is shown",
     const right = new NatsLink({ url: server.url, token: "right-token", max_inflight: 1 });
     await right.publish([message], signal);
     await right.close();
+  });
+});
+
+Deno.test("over TLS the server's authority is checked, and a server without TLS is refused", async () => {
+  if (!await available("NATS over TLS")) return;
+  await withFolder(async (folder) => {
+    const at = (name: string) => new URL(`../../grpc/testdata/${name}`, import.meta.url).pathname;
+    const tls = ["--tls", "--tlscert", at("server.pem"), "--tlskey", at("server.key")];
+    await using server = new Server(
+      folder,
+      ...tls,
+      "--tlsverify",
+      "--tlscacert",
+      at("authority.pem"),
+    );
+    const files = { ca: at("authority.pem"), cert: at("agent.pem"), key: at("agent.key") };
+    await server.startWith(() => publishOne({ url: server.url, max_inflight: 1, tls: files }));
+    await publishOne({ url: server.url, max_inflight: 1, tls: files });
+    const { cert, key } = files;
+    for (const wrong of [{ ca: at("agent.pem"), cert, key }, { ca: files.ca }]) {
+      await assert.rejects(
+        publishOne({ url: server.url, max_inflight: 1, tls: wrong }),
+        /no connection/,
+      );
+    }
+    await using plain = new Server(`${folder}/plain`);
+    await plain.start();
+    await assert.rejects(
+      publishOne({ url: plain.url, max_inflight: 1, tls: files }),
+      /no connection/,
+    );
   });
 });
 

@@ -31,7 +31,7 @@ function startsDisguise(bytes: Uint8Array, at: number): boolean {
 }
 
 /** An ASCII letter, digit, `-` or `_`: next to it a letter of another alphabet is a disguise. */
-function isKeyByte(byte = 0): boolean {
+export function isKeyByte(byte = 0): boolean {
   const letter = byte | 0x20;
   return letter >= 0x61 && letter <= 0x7a || byte >= 0x30 && byte <= 0x39 || byte === 0x2d ||
     byte === 0x5f;

@@ -5,8 +5,9 @@
  * @module
  */
 import { BASE64, CLASS, NON_ASCII, SPACE } from "./byte_class.ts";
-import { DISGUISES } from "./decode/look_alikes.ts";
+import { DISGUISES, FOREIGN_LETTERS } from "./decode/look_alikes.ts";
 import { type Prefix, PREFIXES } from "./detectors/prefix.ts";
+import { isKeyByte } from "./disguise.ts";
 
 /** White space or a byte outside ASCII is in the pair: no token goes on over it. */
 export const CUTS_TOKEN = 0x01;
@@ -127,17 +128,26 @@ function markDigits(table: Uint8Array): void {
 }
 
 /**
- * The first two bytes of every disguise, and its first byte or its last two where it starts at an odd
- * place.
+ * Of a disguise that starts at an even place the first two bytes, of one at an odd place the last
+ * two. A letter of another alphabet that starts at an odd place is one only next to ASCII, which
+ * shows in its pairs; other texts of that alphabet are not looked at for it.
  */
 function markWide(table: Uint8Array): void {
   for (const code of DISGUISES) {
     const bytes = new TextEncoder().encode(String.fromCodePoint(code));
     const [first = 0, second = 0] = bytes;
     mark(table, first, second, WIDE);
-    if (bytes.length === 2) {
-      for (let before = 0; before < 256; before++) mark(table, before, first, WIDE);
-    } else mark(table, second, bytes[2] ?? 0, WIDE);
+    if (bytes.length > 2) mark(table, second, bytes[2] ?? 0, WIDE);
+    else if (FOREIGN_LETTERS.has(code)) markBesideKey(table, first, second);
+    else for (let before = 0; before < 256; before++) mark(table, before, first, WIDE);
+  }
+}
+
+function markBesideKey(table: Uint8Array, first: number, second: number): void {
+  for (let key = 0; key < 0x80; key++) {
+    if (!isKeyByte(key)) continue;
+    mark(table, key, first, WIDE);
+    mark(table, second, key, WIDE);
   }
 }
 

@@ -105,6 +105,10 @@ export function tagCharacter(code: number): number {
 export const DISGUISES: readonly number[] = [
   ...FOREIGN_LETTERS.keys(),
   ...STYLED.keys(),
-  ...Array.from({ length: 0x10000 }, (_, code) => code).filter(isInvisible),
+  // The mark of Arabic shares its first byte with half of all Arabic text: it is dropped where
+  // something else wakes the decoder, and wakes nothing itself.
+  ...Array.from({ length: 0x10000 }, (_, code) => code).filter((code) =>
+    isInvisible(code) && code !== 0x61c
+  ),
   ...Array.from({ length: 0x5f }, (_, index) => 0xe0020 + index),
 ];

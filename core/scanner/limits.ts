@@ -41,6 +41,10 @@ export const SCANNER_LIMITS = {
   stream_pattern_context_bytes: 4_096,
   /** A line is seen again from its start, as far as this: names that give values away stand there. */
   stream_line_bytes: 8 * 1024,
+  /** Suppressions of one document. More: a located error, and none of them holds. */
+  suppressions: 1_000,
+  /** Length of one text of a suppression, in UTF-16 units. Longer: a located error. */
+  suppression_chars: 1_024,
   /** Parts of one text named as not decoded; further ones widen the last. */
   undecoded_parts: 100,
 } as const;

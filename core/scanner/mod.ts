@@ -26,3 +26,14 @@ export {
   UnknownLocalePackError,
 } from "./scanner.ts";
 export { ScanLimitError } from "./spans.ts";
+export {
+  createStreamRedactor,
+  createStreamScanner,
+  type Redacted,
+  type Settled,
+  type StreamOptions,
+  type StreamRedaction,
+  type StreamScan,
+  type Unjudged,
+} from "./stream/mod.ts";
+export * from "./suppression/mod.ts";

@@ -83,8 +83,8 @@ function plainVendor(
   text: string,
   prefix: Prefix,
   at: number,
-): { from: number; to: number; kind: string; detector: string; weak: boolean }[] {
-  const { rule, kind, detector = "" } = prefix;
+): { from: number; to: number; kind: string; detector: string | undefined; weak: boolean }[] {
+  const { rule, kind, detector } = prefix;
   const body = at + prefix.text.length;
   const rest = text.slice(body);
   const word = (place: number): boolean => !/[A-Za-z0-9]$/.test(text.slice(0, place));
@@ -514,6 +514,7 @@ const VALID: readonly string[] = [
     return shape.length === 0 ? [] : [start + value(0), start + value(-1), start + value(1)];
   }),
   "redis://:hunter2@cache",
+  "mysql+pymysql://root:hunter2@db/x",
   "https://me:hunter2@example.com/x",
   "jdbc:mariadb://u:p@db",
   "Basic dXNlcjpwYXNzd29yZA==",

@@ -41,7 +41,7 @@ export function joinFragments(text: Utf8Text): Joined | undefined {
     if (OPERATOR[behind] === 0 && behind > 0x20 && behind !== 0x5c || !chain.read(at)) continue;
     builder ??= new ViewBuilder(bytes, length + (length >> 1) + 1);
     const { pieces } = chain;
-    for (let piece = 0; piece < pieces.length; piece += 2) {
+    for (let piece = 0; piece < chain.pieces_size; piece += 2) {
       if (piece > 0 && chain.commas[piece / 2 - 1] === true) commas.push(builder.size);
       if (piece > 0) builder.unit(pieces[piece - 1] ?? 0, [], "joined");
       builder.copy(pieces[piece] ?? 0, pieces[piece + 1] ?? 0);
@@ -90,8 +90,9 @@ class Quotes {
 /** Reads one chain at a time; its fields hold until the next. */
 class Chain {
   readonly #text: Utf8Text;
-  /** Pairs of start and end. */
+  /** Pairs of start and end; only the first {@linkcode pieces_size} numbers are of this chain. */
   readonly pieces: number[] = [];
+  pieces_size = 0;
   /** For each joint, whether it is a comma. */
   readonly commas: boolean[] = [];
   /** The closing quote of the last piece. */
@@ -112,13 +113,16 @@ class Chain {
     if (stop < 0) return false;
     const first = fragmentStart(bytes, close);
     if (first < 0) return false;
-    this.pieces.length = this.commas.length = 0;
-    this.pieces.push(first, close);
+    // The arrays keep their memory: most chains are two words of a list and end here.
+    this.pieces[0] = first;
+    this.pieces[1] = close;
+    this.pieces_size = 2;
     let size = close - first;
     do {
       const start = this.#open + 1;
-      this.pieces.push(start, stop);
-      this.commas.push(this.#comma);
+      this.commas[this.pieces_size / 2 - 1] = this.#comma;
+      this.pieces[this.pieces_size++] = start;
+      this.pieces[this.pieces_size++] = stop;
       size += stop - start;
       this.end = stop;
       stop = this.#glue(stop) ? fragmentEnd(bytes, this.#open + 1, length) : -1;

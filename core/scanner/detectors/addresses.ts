@@ -10,15 +10,20 @@ import type { Prefix } from "./prefix.ts";
 /** What a scheme says about an address. */
 interface Scheme {
   readonly kind: CredentialKind;
-  readonly detector: DetectorName;
+  /** Absent where the kind says all. */
+  readonly detector?: DetectorName;
 }
 
 function scheme(detector: DetectorName, kind: CredentialKind = "GenericHighEntropy"): Scheme {
   return { kind, detector };
 }
 
-/** By the last part of the scheme: `jdbc:mariadb` counts as `mariadb`. */
-const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
+/** By the product: `mysql+pymysql` and `jdbc:mysql` are both `mysql`. */
+const SCHEMES: ReadonlyMap<string, Scheme> = new Map<string, Scheme>([
+  ["postgres", { kind: "PostgresUrl" }],
+  ["postgresql", { kind: "PostgresUrl" }],
+  ["mysql", { kind: "MysqlUrl" }],
+  ["mongodb", { kind: "MongodbUrl" }],
   // The wire protocol of each is that of the kind.
   ["mariadb", scheme("mariadb_url", "MysqlUrl")],
   ["mysqlx", scheme("mariadb_url", "MysqlUrl")],
@@ -39,14 +44,20 @@ const SCHEMES: ReadonlyMap<string, Scheme> = new Map([
   ["nats", scheme("nats_url")],
 ]);
 const OTHER = scheme("url_with_password");
-/** These have a kind and a rule of their own. */
-const FROZEN: ReadonlySet<string> = new Set(["postgres", "postgresql", "mysql", "mongodb"]);
+/** These have a rule of their own. */
+const FROZEN: ReadonlySet<string> = new Set([
+  "postgres",
+  "postgresql",
+  "mysql",
+  "mongodb",
+  "mongodb+srv",
+]);
 
 /** What the scheme in front of `://` is; `undefined` for one with a rule of its own. */
 export function schemeOf(name: string): Scheme | undefined {
-  // `mysql+pymysql`, `mongodb+srv`, `redis+tls`: the part before the sign names the product.
-  const product = name.toLowerCase().split("+")[0] ?? "";
-  if (FROZEN.has(product)) return undefined;
+  const whole = name.toLowerCase();
+  if (FROZEN.has(whole)) return undefined;
+  const product = whole.split("+")[0] ?? "";
   return SCHEMES.get(product) ?? OTHER;
 }
 

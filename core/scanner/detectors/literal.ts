@@ -290,7 +290,7 @@ class LiteralJudge {
     const password = passwordIn(this.#text, body, end);
     if (password < 0 || isPlaceholder(bytes[password] as number)) return;
     this.#free_from = body;
-    this.#spans.add(scheme.kind, from, end, { detector: scheme.detector });
+    this.#spans.add(scheme.kind, from, end, details(scheme, false));
   }
 
   #addAssigned(
@@ -359,7 +359,7 @@ class LiteralJudge {
 
 const VERIFIED: Details = { verified: true };
 
-function details({ detector }: Prefix, verified: boolean): Details {
+function details({ detector }: Pick<Prefix, "detector">, verified: boolean): Details {
   const name = detector === undefined ? {} : { detector };
   return verified ? { ...name, verified } : name;
 }

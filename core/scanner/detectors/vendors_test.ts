@@ -173,6 +173,15 @@ Deno.test("trap S7: look-alikes of ordinary text are no tokens", () => {
   for (const text of clean) assert.deepEqual(found(text), [], text);
 });
 
+Deno.test("trap S7: an address of a driver or a bridge is of its product's kind", () => {
+  const kinds = (text: string): string[] =>
+    DEFAULT_SCANNER.scan(text).map((finding) => finding.source === "builtin" ? finding.kind : "");
+  assert.deepEqual(kinds("mysql+pymysql://root:hunter2@db/x"), ["MysqlUrl"]);
+  assert.deepEqual(kinds("postgresql+asyncpg://root:hunter2@db/x"), ["PostgresUrl"]);
+  assert.deepEqual(kinds("jdbc:postgresql://db/x?user=u&password=hunter2"), ["PostgresUrl"]);
+  assert.deepEqual(kinds("mariadb://root:hunter2@db/x"), ["MysqlUrl"]);
+});
+
 Deno.test("trap S7: what a name gives away yields to what has a form of its own", () => {
   const text = `Authorization: Bearer ghp_${x(36)}`;
   assert.deepEqual(found(text), []);

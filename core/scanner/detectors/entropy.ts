@@ -192,8 +192,10 @@ export class EntropyWatch {
     let to = inside + 1;
     while (isBase64(bytes, to)) to++;
     this.#run_end = to;
-    const left_to = cutBefore(bytes, from);
-    if (left_to > 0 && from > this.#pair) {
+    // How much the other half must have; one look at its far end rules out most.
+    const missing = Math.max(1, DISTINCT_MIN - (to - from));
+    const left_to = from > this.#pair ? cutBefore(bytes, from) : 0;
+    if (left_to >= missing && isBase64(bytes, left_to - missing)) {
       let left_from = left_to;
       while (
         left_from > 0 && left_to - left_from <= TOKEN_BYTES_MAX && isBase64(bytes, left_from - 1)
@@ -203,7 +205,9 @@ export class EntropyWatch {
       this.#note(left_from, left_to, from, to);
     }
     const right_from = cutAfter(bytes, to);
-    if (right_from > 0 && right_from < length) {
+    if (
+      right_from > 0 && right_from + missing <= length && isBase64(bytes, right_from + missing - 1)
+    ) {
       let right_to = right_from;
       while (right_to - right_from <= TOKEN_BYTES_MAX && isBase64(bytes, right_to)) right_to++;
       this.#note(from, to, right_from, right_to);

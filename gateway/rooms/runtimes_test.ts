@@ -10,6 +10,7 @@ import {
   Metadata,
 } from "../../grpc/mod.ts";
 import { AdminService } from "../../proto/gen/assembly/admin/v1/admin_pb.ts";
+import { AlertService } from "../../proto/gen/assembly/admin/v1/alerts_pb.ts";
 import { IdentityService } from "../../proto/gen/assembly/admin/v1/identity_pb.ts";
 import { OperationsService } from "../../proto/gen/assembly/admin/v1/operations_pb.ts";
 import {
@@ -212,6 +213,14 @@ Deno.test("a runtime has no more authority than its agent: another's name, or no
   });
 });
 
+async function until(holds: () => Promise<boolean>): Promise<void> {
+  for (let round = 0; round < 2_000; round++) {
+    if (await holds()) return;
+    await new Promise((done) => setTimeout(done, 5));
+  }
+  assert.fail("it did not come to hold");
+}
+
 const sample = (tool: string) => ({
   action: { case: "toolCall" as const, value: { toolName: tool } },
 });
@@ -346,6 +355,13 @@ Deno.test("an allow that the gateway's policy of that moment denies is marked an
         { kind: "decision", content: lying },
         { kind: "decision", content: new Uint8Array([1, 2, 3]) },
         { kind: "decision", content: decisionBytes({ policyDigest: "sha256:gone" }) },
+        {
+          kind: "decision",
+          content: decisionBytes({
+            because: "local_rules",
+            action: { action: { case: "fileOp", value: { operation: "read", path: "/etc/x" } } },
+          }),
+        },
       ],
     }, credential(agent));
     const entries = await entriesOf(world);
@@ -353,6 +369,14 @@ Deno.test("an allow that the gateway's policy of that moment denies is marked an
     assert.match(String(entries[1]?.["recheck"]), /denied: path not in filesystem allowlist/);
     assert.equal(entries[2]?.["action"], "runtime_record_unreadable");
     assert.equal(entries[3]?.["recheck"], "unknown_policy");
+    assert.match(String(entries[4]?.["recheck"]), /denied/, "local rules are held to policy, too");
+    const alerts = createClient(AlertService, world.channel);
+    await until(async () => {
+      const listed = await alerts.listAlerts({}, world.operator);
+      const sources = listed.alerts.map(({ source }) => source);
+      return ["runtime_disagrees", "runtime_record_unreadable", "runtime_decided_alone"]
+        .every((source) => sources.includes(source));
+    });
     await follow.end();
   });
 });

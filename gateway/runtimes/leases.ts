@@ -198,6 +198,13 @@ export class Leases {
     return "covered";
   }
 
+  /** Whether a call would have needed a lease for what it costs. */
+  costs(principal: Principal, action: Action): boolean {
+    const budgets = budgetsOf(this.#on.policy(), principal, action);
+    const unit = this.#on.ledger?.amountOf(action, budgets);
+    return unit !== undefined && !isZero(unit);
+  }
+
   /** Charges a call that no lease covers: it was made, whatever the limits say. */
   charge(principal: Principal, action: Action): Promise<void> {
     const budgets = budgetsOf(this.#on.policy(), principal, action);

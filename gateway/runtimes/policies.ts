@@ -22,6 +22,11 @@ export class RememberedPolicies {
     }
   }
 
+  /** The set in force. */
+  get newest(): PolicySet | undefined {
+    return [...this.#by_digest.values()].at(-1);
+  }
+
   /** A set by its digest, when it is still known. */
   find(digest: string): PolicySet | undefined {
     return this.#by_digest.get(digest);

@@ -14,11 +14,10 @@ import type { Stage } from "../../core/verdict.ts";
 /** What came of looking again. */
 export type Recheck =
   | "agrees"
-  /** The runtime allowed what this gateway would have denied. */
+  /** The runtime let through what this gateway would have denied. */
   | { readonly denied: string }
-  /** Not looked at: the policy is no longer known here, or the runtime did not decide by policy. */
-  | "unknown_policy"
-  | "not_by_policy";
+  /** Not looked at: the policy that it was decided by is no longer known here. */
+  | "unknown_policy";
 
 /** Stages that need nothing but what is on record. */
 const CERTAIN: ReadonlySet<Stage> = new Set([
@@ -33,8 +32,8 @@ const CERTAIN: ReadonlySet<Stage> = new Set([
 
 /** What is known of a decision. */
 export interface RecheckFacts {
+  /** The set it was decided by; the one in force, when no policy decided. */
   readonly policy: PolicySet | undefined;
-  readonly because: string;
   /** Number of the wire's decision. */
   readonly decision: number;
   readonly action: Action;
@@ -44,7 +43,8 @@ export interface RecheckFacts {
 
 /** Decides again, spending nothing. */
 export function recheck(facts: RecheckFacts): Recheck {
-  if (facts.because !== "policy") return "not_by_policy";
+  const let_through = facts.decision === 1 || facts.decision === 4;
+  if (!let_through) return "agrees";
   if (facts.policy === undefined) return "unknown_policy";
   const decision = decide(facts.policy, facts.action, {
     now_ms: facts.decided_at_ms,
@@ -57,10 +57,9 @@ export function recheck(facts: RecheckFacts): Recheck {
       counted: () => 0,
     },
   });
-  const let_through = facts.decision === 1 || facts.decision === 4;
   const denied = decision.outcome === "deny" && decision.stage !== undefined &&
     CERTAIN.has(decision.stage);
-  return let_through && denied ? { denied: decision.reason } : "agrees";
+  return denied ? { denied: decision.reason } : "agrees";
 }
 
 /** In one word or sentence, for the entry. */

@@ -223,9 +223,11 @@ export class Reports {
     const decided_at_ms = Number(decision.decidedAtUnixMs);
     const now = registry.principalOf(agent, clock.now_ms());
     const principal = principalThen(now, agent, decided_at_ms);
+    const { policies } = this.#on;
     const again = recheck({
-      policy: this.#on.policies.find(decision.policyDigest),
-      because: decision.because,
+      policy: decision.because === "policy"
+        ? policies.find(decision.policyDigest)
+        : policies.newest,
       decision: decision.decision,
       action,
       principal,
@@ -247,17 +249,14 @@ export class Reports {
     principal: Principal,
   ): void {
     const let_through = decision.decision === 1 || decision.decision === 4;
-    if (!let_through || decision.because !== "policy") return;
+    if (!let_through) return;
     const { leases } = this.#on;
-    if (decision.leaseId !== "") {
-      const said = leases.reported(agent.key, decision.leaseId, action, principal);
-      if (said === "covered") return;
-      this.#alert(agent, "runtime_lease_exceeded", {
-        severity: "critical",
-        message: `a runtime of \`${clean(agent.agent_id)}\` let calls through that no lease ` +
-          "covers; they are charged",
-      });
-    }
+    if (decision.because !== "policy") this.#alone(agent);
+    const covered = decision.leaseId !== "" &&
+      leases.reported(agent.key, decision.leaseId, action, principal) === "covered";
+    if (covered) return;
+    const owed = decision.leaseId !== "" || leases.costs(principal, action);
+    if (decision.because === "policy" && owed) this.#uncovered(agent);
     leases.charge(principal, action).catch(() => this.#on.counters.add("runtimes.charge_failed"));
   }
 
@@ -298,8 +297,25 @@ export class Reports {
   #disagrees(agent: AgentRecord, reason: string): void {
     this.#alert(agent, "runtime_disagrees", {
       severity: "critical",
-      message: `a runtime of \`${clean(agent.agent_id)}\` allowed what this gateway's policy of ` +
-        `that moment denies: ${reason}`,
+      message: `a runtime of \`${clean(agent.agent_id)}\` let through what this gateway's policy ` +
+        `of that moment denies: ${reason}`,
+    });
+  }
+
+  #uncovered(agent: AgentRecord): void {
+    this.#alert(agent, "runtime_lease_exceeded", {
+      severity: "critical",
+      message:
+        `a runtime of \`${clean(agent.agent_id)}\` let calls through that no lease covers; ` +
+        "they are charged",
+    });
+  }
+
+  #alone(agent: AgentRecord): void {
+    this.#alert(agent, "runtime_decided_alone", {
+      severity: "warning",
+      message: `a runtime of \`${clean(agent.agent_id)}\` let calls through by its own local ` +
+        "rules, without this gateway: it fails open by its operator's choice",
     });
   }
 

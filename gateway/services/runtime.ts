@@ -15,6 +15,7 @@ import {
   type RuntimeService,
 } from "../../proto/gen/assembly/admin/v1/runtime_pb.ts";
 import type { LeaseRequest, LeaseResponse } from "../../proto/gen/assembly/admin/v1/runtime_pb.ts";
+import { contains } from "../../core/iam/permits.ts";
 import { actionFromWire } from "../../proto/mapping.ts";
 import type { AgentRecord } from "../../storage/sqlite/records.ts";
 import { effectiveEnforcement } from "../registry/enforcement.ts";
@@ -60,13 +61,19 @@ export function runtimeHandlers(
       }
     },
     listRuntimes: (_request, context) => {
-      requirePermission(context, on.operators, on.counters, "agent.read");
-      const { runtimes, leases } = on;
+      const operator = requirePermission(context, on.operators, on.counters, "agent.read");
+      const { runtimes, leases, registry } = on;
+      const shown = ({ who }: Follower) => {
+        const record = registry.byKey(who.agent_key);
+        return record !== undefined && contains(operator, record);
+      };
       return create(ListRuntimesResponseSchema, {
         gatewayId: runtimes.gateway_id,
         epoch: BigInt(runtimes.epoch),
         allAcknowledged: runtimes.all_acknowledged,
-        runtimes: runtimes.all().toArray().map(({ who, epoch_sent, epoch_acknowledged }) => ({
+        runtimes: runtimes.all().filter(shown).toArray().map((
+          { who, epoch_sent, epoch_acknowledged },
+        ) => ({
           runtimeId: who.runtime_id,
           agentKey: who.agent_key,
           agentId: who.agent_id,

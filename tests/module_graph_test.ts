@@ -13,6 +13,7 @@ const ENTRIES = [
   "launch/main.ts",
   "grpc/mod.ts",
   "storage/sqlite/writer.ts",
+  "runtime/spool/writer.ts",
   "gateway/audit/tree_worker.ts",
 ];
 

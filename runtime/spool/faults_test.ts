@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
 import { withFolder } from "../_fixture.ts";
 import { openAt, recordNumber } from "./_spool_fixture.ts";
 import { APPLICATION_ID } from "./database.ts";
@@ -161,6 +162,36 @@ Deno.test("a spool that is removed or replaced while it is open acknowledges not
       });
     }
   }
+});
+
+Deno.test("whatever bytes of a spool are changed, it delivers what was written or nothing at all", async () => {
+  await withFolder(async (origin) => {
+    const sound = await Deno.readFile(await seeded(origin));
+    const wrong = fc.record({
+      at: fc.integer({ min: 0, max: sound.length - 1 }),
+      bytes: fc.uint8Array({ minLength: 1, maxLength: 64 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(wrong, { minLength: 1, maxLength: 4 }), async (changes) => {
+        await withFolder(async (folder) => {
+          const changed = sound.slice();
+          for (const { at, bytes } of changes) {
+            changed.set(bytes.subarray(0, changed.length - at), at);
+          }
+          await Deno.writeFile(`${folder}/spool.db`, changed, { mode: 0o600 });
+          await using spool = await openAt(folder);
+          if (spool.state() === "failed") {
+            await assert.rejects(spool.append("decision", recordNumber(1)));
+            return;
+          }
+          const kept = await spool.reader("gateway").pending(100).catch(() => []);
+          const known = Array.from({ length: 40 }, (_, n) => recordNumber(n, 500));
+          for (const { seq, bytes } of kept) assert.deepEqual(bytes, known[seq - 1], `${seq}`);
+        });
+      }),
+      { numRuns: 20 },
+    );
+  });
 });
 
 Deno.test("the file is marked as ours", async () => {

@@ -78,6 +78,8 @@ export interface RefusalWords {
   readonly rule?: string;
   /** Imperative, e.g. ``add `/data` to `filesystem.read.allow` ``. */
   readonly change?: string;
+  /** Role that may make the change: `org_admin`, `operator`. */
+  readonly who?: string;
 }
 
 /** Who takes what agents and sidecars report. */

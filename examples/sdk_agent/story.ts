@@ -48,8 +48,6 @@ const AT_ONCE_MS = 3_000;
 const RETURN_MS_MAX = 30_000;
 const RETRY_MS = 200;
 const EXPLAINED = /rule `tools\.delete_repository\.allow` at \S+:\d+.*; to allow it, /;
-/** The runtime's socket has no frame for the place of a rule. */
-const UNEXPLAINED = /tool denied by policy/;
 /** The SDK's own word, or its runtime's, when nobody decides. */
 const AWAY = /the gateway gave no answer|gateway unreachable/;
 const LABEL = "[REDACTED:AwsAccessKey]";
@@ -146,7 +144,7 @@ function checkDecisions(stage: Stage, { readings }: AgentRun, traces: Traces): v
   check(
     "a forbidden tool did not run; the model read the rule and what would change it",
     timesRan(traces, "delete_repository") === 0 && deleted?.failed === true &&
-      (stage.agent.transport === "socket" ? UNEXPLAINED : EXPLAINED).test(deleted.text),
+      EXPLAINED.test(deleted.text),
     deleted?.text,
   );
   const [comment] = traces.ran.filter(({ tool }) => tool === "comment_issue");

@@ -18,6 +18,8 @@ export interface ClientWords {
    * the event is durable. Acks come between answers as they happen and carry no number: it counts.
    */
   readonly acks: boolean;
+  /** `explains`: this client reads rule and smallest change behind a refusal's reason. */
+  readonly explains: boolean;
 }
 
 /**
@@ -29,6 +31,7 @@ export function withClientWords(version: string, words: Partial<ClientWords>): s
   const said = [
     ...words.redacts === true ? ["redacts"] : [],
     ...words.acks === true ? ["acks"] : [],
+    ...words.explains === true ? ["explains"] : [],
   ];
   if (said.length === 0) return version;
   return `${version}${version.includes("+") ? "." : "+"}${said.join(".")}`;
@@ -39,11 +42,12 @@ export function readClientWords(
   signed_version: string,
 ): ClientWords & { readonly version: string } {
   const plus = signed_version.indexOf("+");
-  if (plus < 0) return { version: signed_version, redacts: false, acks: false };
+  if (plus < 0) return { version: signed_version, redacts: false, acks: false, explains: false };
   const words = new Set(signed_version.slice(plus + 1).split("."));
   return {
     version: signed_version.slice(0, plus),
     redacts: words.has("redacts"),
     acks: words.has("acks"),
+    explains: words.has("explains"),
   };
 }

@@ -13,6 +13,8 @@ export const IPC_LIMITS = {
   frame_body_bytes_max: 8_388_608,
   /** Bytes of the length before a body. More, or a value past 64 bits: the connection is closed. */
   frame_length_bytes_max: 10,
+  /** Characters of the reason, rule or change of one refusal, UTF-16 units. The rest is cut off. */
+  explanation_part_chars: 1_024,
   /** Bytes of the challenge's nonce; a client that gets another number ends the handshake. */
   nonce_bytes: 32,
   /**

@@ -15,6 +15,7 @@ export {
   putFrame,
 } from "./framing.ts";
 export { type ClientWords, readClientWords, withClientWords } from "./client_words.ts";
+export { type ExplainedReason, explainedReason, readExplainedReason } from "./explained_reason.ts";
 export { BodyReader, type Frame, FrameError, FrameReader } from "./frame_reader.ts";
 export {
   type HandshakeKey,

@@ -346,12 +346,14 @@ export class Decisions implements DecisionsPart {
 
 function wordsOf(ruling: Extract<LocalRuling, { kind: "certain" }>): RefusalWords | undefined {
   const { rule } = ruling.decision;
-  const change = ruling.explain().changes[0]?.text;
+  const [first] = ruling.explain().changes;
+  const change = first?.text;
   if (rule === undefined && change === undefined) return undefined;
   return {
     ...(rule === undefined
       ? {}
       : { rule: `${rule.file}:${rule.line}:${rule.column} ${rule.path}` }),
     ...(change === undefined ? {} : { change }),
+    ...(first === undefined ? {} : { who: first.who }),
   };
 }

@@ -11,6 +11,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import {
   CLIENT_TAG,
+  explainedReason,
   type Frame,
   FrameError,
   FrameReader,
@@ -20,7 +21,7 @@ import {
   RUNTIME_TAG,
 } from "../../proto/ipc/mod.ts";
 import { CHECK_ACTION_SERVER_CODEC } from "../../proto/check_action_codec.ts";
-import { audit, event, ipc, type policy } from "../../proto/mod.ts";
+import { audit, common, event, ipc, type policy } from "../../proto/mod.ts";
 import type { Connection, DecisionsPart, MetricsPart, Origin, PipelinePart } from "../parts.ts";
 import type { ByteBudget } from "./byte_budget.ts";
 import { decisionFault } from "./decision_fault.ts";
@@ -77,6 +78,7 @@ export class ClientConnection {
   readonly #opened_us: number;
   #origin: Extract<Origin, { source: "sdk" }> | undefined;
   #acknowledges = false;
+  #explains = false;
   #closed: CloseReason | undefined;
   #reports_in_flight = 0;
   #in_flight_bytes = 0;
@@ -189,8 +191,9 @@ export class ClientConnection {
     const proof = decoded(() => fromBinary(ipc.HandshakeProofSchema, frame.body));
     const handshake = this.#rooms.keys.verify(proof, nonce);
     if (handshake === undefined) throw new BadPeer("handshake_failed");
-    const { version, redacts, acks } = readClientWords(proof.sdkVersion);
+    const { version, redacts, acks, explains } = readClientWords(proof.sdkVersion);
     this.#acknowledges = acks;
+    this.#explains = explains;
     this.#origin = {
       source: "sdk",
       connection: {
@@ -293,7 +296,7 @@ export class ClientConnection {
     let body: Uint8Array;
     try {
       const response = await this.#rooms.decisions.answer(query, origin, this.#ended.signal);
-      body = CHECK_ACTION_SERVER_CODEC.encode(response);
+      body = CHECK_ACTION_SERVER_CODEC.encode(this.#explained(response));
     } catch {
       this.#rooms.metrics.add("aa_ipc_decision_faults_total");
       body = CHECK_ACTION_SERVER_CODEC.encode(decisionFault());
@@ -301,6 +304,14 @@ export class ClientConnection {
     slot.frame = { tag: RUNTIME_TAG.policy_response, body };
     this.#in_flight_bytes -= bytes;
     this.#progress();
+  }
+
+  /** Rule and smallest change behind the reason, for a client that reads them there. */
+  #explained(response: policy.CheckActionResponse): policy.CheckActionResponse {
+    if (!this.#explains || response.decision !== common.Decision.DENY) return response;
+    const words = this.#rooms.decisions.explain?.(response);
+    if (words === undefined) return response;
+    return { ...response, reason: explainedReason({ reason: response.reason, ...words }) };
   }
 
   async #report(report: audit.AuditEvent, origin: Origin, bytes: number): Promise<void> {

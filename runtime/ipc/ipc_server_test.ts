@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
-import { encodeFrame, HandshakeKeys, seededKey } from "../../proto/ipc/mod.ts";
-import { audit, common, event } from "../../proto/mod.ts";
+import { encodeFrame, HandshakeKeys, readExplainedReason, seededKey } from "../../proto/ipc/mod.ts";
+import { audit, common, event, policy } from "../../proto/mod.ts";
 import type { DecisionsPart } from "../parts.ts";
 import {
   AGENT_KEY,
@@ -49,6 +49,27 @@ Deno.test("a client of the reference shakes hands, asks, and is answered", async
       applies_redactions: false,
     },
   }]);
+});
+
+Deno.test("a refusal is explained to a client that reads it, and to the reference's it is the reason", async () => {
+  const words = {
+    rule: "policy.yaml:7:3 tools.deploy.allow",
+    change: "allow it",
+    who: "org_admin",
+  };
+  const denied = () =>
+    create(policy.CheckActionResponseSchema, { decision: common.Decision.DENY, reason: "no" });
+  const explain = () => words;
+  await using socket = await startSocket({
+    decisions: { ...allowing(() => Promise.resolve(denied())), explain },
+  });
+  using plain = await RawClient.join(socket.path);
+  await plain.send(queryFrame("t1"));
+  assert.equal((await plain.answer()).reason, "no");
+  using reading = await RawClient.join(socket.path, "0.4.0+redacts.explains");
+  await reading.send(queryFrame("t2"));
+  const { reason } = await reading.answer();
+  assert.deepEqual(readExplainedReason(reason), { reason: "no", ...words });
 });
 
 Deno.test("answers keep the order of questions, whatever order they are decided in", async () => {

@@ -17,11 +17,13 @@ import {
   encodeFrame,
   type HandshakeKey,
   HEARTBEAT_FRAME,
+  readExplainedReason,
   withClientWords,
 } from "@agent-assembly/proto/ipc";
 import {
   type CheckActionRequest,
   CheckActionRequestSchema,
+  type CheckActionResponse,
   CheckActionResponseSchema,
 } from "@agent-assembly/proto/policy";
 import type { CheckAnswer, CheckCall, CheckClient, HeartbeatAnswer } from "../../check_client.ts";
@@ -107,7 +109,7 @@ export class SocketClient implements CheckClient {
     const connection = await this.#connected();
     connection.hold(true);
     try {
-      return { response: await connection.ask(frame, call.timeout_ms, call.signal) };
+      return answerOf(await connection.ask(frame, call.timeout_ms, call.signal));
     } finally {
       this.#letGo(connection);
     }
@@ -214,7 +216,7 @@ export class SocketClient implements CheckClient {
         path,
         key,
         signed_version: this.#acknowledged
-          ? withClientWords(sdk_version, { redacts: true, acks: true })
+          ? withClientWords(sdk_version, { redacts: true, acks: true, explains: true })
           : sdk_version,
         timers: this.#timers,
         onAck: () => this.#acknowledgeOne(),
@@ -359,6 +361,20 @@ export class SocketClient implements CheckClient {
       // Whoever watches cannot break the connection.
     }
   }
+}
+
+/** An answer with its reasons, where the runtime put them behind the reason. */
+function answerOf(response: CheckActionResponse): CheckAnswer {
+  const { reason, rule, change, who } = readExplainedReason(response.reason);
+  if (rule === undefined && change === undefined) return { response };
+  const at = rule?.lastIndexOf(" ") ?? -1;
+  return {
+    response: { ...response, reason },
+    reasons: {
+      ...(rule === undefined ? {} : { rule: { path: rule.slice(at + 1), at: rule.slice(0, at) } }),
+      changes: change === undefined ? [] : [{ text: change, who: who ?? "operator" }],
+    },
+  };
 }
 
 /** A person said no: in the words the gateway itself would answer with. */

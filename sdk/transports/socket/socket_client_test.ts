@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Decision } from "@agent-assembly/proto/common";
 import { ApprovalDecisionSchema } from "@agent-assembly/proto/event";
-import { encodeFrame, publicIdKey, RUNTIME_TAG } from "@agent-assembly/proto/ipc";
+import { encodeFrame, explainedReason, publicIdKey, RUNTIME_TAG } from "@agent-assembly/proto/ipc";
 import { type CheckActionResponse, CheckActionResponseSchema } from "@agent-assembly/proto/policy";
 import {
   EventSpoolFullError,
@@ -89,6 +89,25 @@ Deno.test("trap C1: a runtime that cannot be reached is told of by name, at star
   await agent.shutdown();
 });
 
+Deno.test("a refusal over the socket names its rule and the smallest change, as over gRPC", async () => {
+  const reason = explainedReason({
+    reason: "tool denied by policy",
+    rule: "/etc/aa/my policy.yaml:7:3 tools.deploy.allow",
+    change: "set `tools.deploy.allow` to `true`",
+    who: "org_admin",
+  });
+  await using runtime = new ScriptedRuntime(await socketPath(), AGENT_ID, {
+    onQuery: (_query, peer) => peer.answer(response(Decision.DENY, { reason })),
+  });
+  const client = clientOf(runtime.path);
+  await using agent = agentOf(client);
+  await assert.rejects(agent.check({ kind: "tool_call", tool: "deploy", args: {} }), {
+    name: "PolicyViolationError",
+    message: "tool `deploy` was refused: tool denied by policy (rule `tools.deploy.allow` at " +
+      "/etc/aa/my policy.yaml:7:3); to allow it, set `tools.deploy.allow` to `true` (org_admin)",
+  });
+});
+
 Deno.test("trap C1: after a kill the next act connects again, and no event is lost", async () => {
   const path = await socketPath();
   const durable = new Set<string>();
@@ -96,7 +115,7 @@ Deno.test("trap C1: after a kill the next act connects again, and no event is lo
   const script: RuntimeScript = {
     ...ALLOW,
     onEvent: async (event, peer) => {
-      assert.equal(peer.signed_version, "9.9.9+redacts.acks");
+      assert.equal(peer.signed_version, "9.9.9+redacts.acks.explains");
       if (!acknowledge) return;
       durable.add(event.labels["details"] ?? "");
       await peer.acknowledge();

@@ -270,18 +270,21 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
 
   async #keep(bytes: Uint8Array): Promise<number> {
     const { spool, timers } = this.#options;
+    let refused = 0;
     while (true) {
       try {
         return await spool.append("event", bytes);
       } catch (error) {
         const code = error instanceof SpoolError ? error.code : undefined;
         if (code !== "full" && code !== "disk_full" && code !== "queue_full") throw error;
-        if (code === "queue_full") {
-          await timers.sleep(PIPELINE_LIMITS.spool_retry_ms, NEVER);
-          continue;
+        if (code !== "queue_full") {
+          await spool.writable(this.#stop.signal);
+          if (this.#stop.signal.aborted) throw stopping();
         }
-        await spool.writable(this.#stop.signal);
-        if (this.#stop.signal.aborted) throw stopping();
+        // Others wait for the same room; asking again at once would keep everybody else waiting.
+        if (code === "queue_full" || refused++ > 0) {
+          await timers.sleep(PIPELINE_LIMITS.spool_retry_ms, NEVER);
+        }
       }
     }
   }

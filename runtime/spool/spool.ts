@@ -60,6 +60,8 @@ export class Spool implements SpoolPart, AsyncDisposable {
   #failure: SpoolError | undefined;
   #closing: Promise<void> | undefined;
   #disk_full = false;
+  /** Bytes that the last refused record needs; room is what it fits into. */
+  #wanted_bytes = 1;
   #room = Promise.withResolvers<void>();
   readonly #listeners = new Set<() => void>();
 
@@ -135,7 +137,9 @@ export class Spool implements SpoolPart, AsyncDisposable {
   /** @inheritdoc */
   state(): SpoolStatus["state"] {
     if (this.#failure !== undefined) return "failed";
-    return this.#disk_full || this.#rowsLeft() <= 0 || this.#bytesLeft() <= 0 ? "full" : "ready";
+    const full = this.#disk_full || this.#rowsLeft() <= 0 ||
+      this.#bytesLeft() < this.#wanted_bytes;
+    return full ? "full" : "ready";
   }
 
   /** State and counters. */
@@ -240,6 +244,7 @@ export class Spool implements SpoolPart, AsyncDisposable {
       );
     }
     if (this.#rowsLeft() <= 0 || this.#bytesLeft() < length) {
+      this.#wanted_bytes = Math.max(this.#wanted_bytes, length);
       return new SpoolError(
         "full",
         `the spool is full: \`${this.#kept.rows}\` records, \`${this.#kept.bytes}\` bytes wait ` +
@@ -289,6 +294,7 @@ export class Spool implements SpoolPart, AsyncDisposable {
       if (reason.code === "disk_full") this.#disk_full = true;
       for (const one of [...appends, ...acknowledgements]) one.reject(reason);
     }
+    if (this.#bytesLeft() >= this.#wanted_bytes) this.#wanted_bytes = 1;
     this.#room.resolve();
     this.#room = Promise.withResolvers();
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { ManualTimers, until, withFolder } from "../_fixture.ts";
+import { ManualTimers, turns, until, withFolder } from "../_fixture.ts";
 import { numberIn, openAt, recordNumber } from "./_spool_fixture.ts";
 import { SpoolError, type SpoolFailure } from "./failure.ts";
 import { SPOOL_LIMITS } from "./limits.ts";
@@ -68,6 +68,22 @@ Deno.test("bytes are capped as rows are, with what is still on its way counted",
     assert.equal(spool.status.kept_bytes, 1_000);
     const big = new Uint8Array(SPOOL_LIMITS.record_bytes + 1);
     await assertRefused(spool.append("event", big), "too_large");
+  });
+});
+
+Deno.test("a record that does not fit into what is left waits until it does", async () => {
+  await withFolder(async (folder) => {
+    await using spool = await openAt(folder, { kept_bytes: 1_000 });
+    for (let n = 0; n < 3; n++) await spool.append("event", recordNumber(n, 300));
+    await assertRefused(spool.append("event", recordNumber(3, 300)), "full");
+    let writable = false;
+    const waiting = spool.writable(AbortSignal.timeout(60_000)).then(() => writable = true);
+    await turns();
+    assert.equal(writable, false);
+    assert.equal(spool.state(), "full");
+    await spool.reader("gateway").acknowledge(1);
+    await waiting;
+    assert.equal(await spool.append("event", recordNumber(3, 300)), 4);
   });
 });
 

@@ -15,7 +15,9 @@ import { exactJson, type JsonValue } from "./json.ts";
 
 /** A call of a named tool. */
 export interface ToolCallAct {
+  /** Tells acts apart. */
   readonly kind: "tool_call";
+  /** The tool's name, as policy knows it. */
   readonly tool: string;
   /** Plain data; judged as its JSON text. */
   readonly args: unknown;
@@ -27,17 +29,23 @@ export interface ToolCallAct {
 
 /** What a tool answered, before the model sees it. */
 export interface ToolResultAct {
+  /** Tells acts apart. */
   readonly kind: "tool_result";
+  /** The tool's name, as policy knows it. */
   readonly tool: string;
   /** Plain data, or text; a text is judged as it is, anything else as its JSON text. */
   readonly result: unknown;
+  /** Where the tool comes from; a label. */
   readonly source?: string;
+  /** Where the answer comes from; a label. */
   readonly source_url?: string;
 }
 
 /** A call of a language model. Its budget is reserved with the answer. */
 export interface LlmCallAct {
+  /** Tells acts apart. */
   readonly kind: "llm_call";
+  /** The model's name. */
   readonly model: string;
   /** Estimate, tokens. */
   readonly prompt_tokens: number;
@@ -47,7 +55,9 @@ export interface LlmCallAct {
 
 /** One access to one file. */
 export interface FileAct {
+  /** Tells acts apart. */
   readonly kind: "file";
+  /** What is done to the file. */
   readonly operation: "read" | "write" | "create" | "append" | "delete";
   /** Absolute. */
   readonly path: string;
@@ -55,9 +65,11 @@ export interface FileAct {
 
 /** One outbound connection. */
 export interface NetworkAct {
+  /** Tells acts apart. */
   readonly kind: "network";
   /** Name or address without brackets. */
   readonly host: string;
+  /** TCP port. */
   readonly port: number;
   /** URL scheme without colon, e.g. `https`. */
   readonly protocol: string;
@@ -65,8 +77,11 @@ export interface NetworkAct {
 
 /** One program start. */
 export interface ProcessAct {
+  /** Tells acts apart. */
   readonly kind: "process";
+  /** Path or name of the program. */
   readonly program: string;
+  /** Its arguments, one by one. */
   readonly args: readonly string[];
 }
 
@@ -75,14 +90,19 @@ export type Act = ToolCallAct | ToolResultAct | LlmCallAct | FileAct | NetworkAc
 
 /** The wire's name for an agent; empty parts are allowed (contract `wire` §6.1). */
 export interface AgentTriple {
+  /** Tenant organisation; may be empty. */
   readonly org_id: string;
+  /** Team inside it; may be empty. */
   readonly team_id: string;
+  /** The agent's own id. */
   readonly agent_id: string;
 }
 
 /** Where in a run an act belongs: its operation is `<trace>:<span>` (contract `wire` §1.3). */
 export interface Operation {
+  /** Names the run. */
   readonly trace_id: string;
+  /** Names the step in it. */
   readonly span_id: string;
 }
 

@@ -19,15 +19,19 @@ export interface CheckCall {
 
 /** Why an answer is what it is, when the transport can carry it. */
 export interface AnswerReasons {
+  /** The rule that decided, when it was named. */
   readonly rule?: RulePlace;
   /** Stage that decided, e.g. `budget`, `scan`. */
   readonly stage?: string;
+  /** Smallest change first. */
   readonly changes: readonly SuggestedChange[];
 }
 
 /** An answer as it came. */
 export interface CheckAnswer {
+  /** The wire message. */
   readonly response: CheckActionResponse;
+  /** What came beside it, where the transport carries it. */
   readonly reasons?: AnswerReasons;
   /** Index of the audit entry that was durable before the answer left. */
   readonly audit_index?: bigint;

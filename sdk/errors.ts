@@ -62,20 +62,24 @@ export interface Refusal {
 
 /** Options of every error here. */
 export interface AssemblyErrorOptions {
+  /** What happened. */
   readonly code: ErrorCode;
   /** Whether the same act may fare better later, with nobody changing a policy. */
   readonly retryable: boolean;
+  /** What it follows from. */
   readonly cause?: unknown;
 }
 
 /** The one base class. `code` says what happened, `retryable` whether waiting can help. */
 export class AssemblyError extends Error {
+  /** The class's name. */
   override readonly name: string = "AssemblyError";
   /** Stable; a program may switch on it. */
   readonly code: ErrorCode;
   /** Whether the same act may fare better later, with nobody changing a policy. */
   readonly retryable: boolean;
 
+  /** Says what went wrong. */
   constructor(message: string, { code, retryable, cause }: AssemblyErrorOptions) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
@@ -85,10 +89,12 @@ export class AssemblyError extends Error {
 
 /** The answer was no, or no person said yes: the act did not happen. */
 export class PolicyViolationError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "PolicyViolationError";
   /** What was refused, why, and what would change it. */
   readonly refusal: Refusal;
 
+  /** Says what went wrong. */
   constructor(refusal: Refusal, kind: Partial<AssemblyErrorOptions> = {}) {
     super(refusalText(refusal), { code: "policy_violation", retryable: false, ...kind });
     this.refusal = refusal;
@@ -97,7 +103,9 @@ export class PolicyViolationError extends AssemblyError {
 
 /** A budget has no room for the act. Waiting for its window, or a higher limit, helps. */
 export class BudgetExceededError extends PolicyViolationError {
+  /** The class's name. */
   override readonly name: string = "BudgetExceededError";
+  /** Says what went wrong. */
   constructor(refusal: Refusal) {
     super(refusal, { code: "budget_exceeded" });
   }
@@ -105,7 +113,9 @@ export class BudgetExceededError extends PolicyViolationError {
 
 /** Too many calls in the window of a rate limit: ask again later. */
 export class RateLimitedError extends PolicyViolationError {
+  /** The class's name. */
   override readonly name: string = "RateLimitedError";
+  /** Says what went wrong. */
   constructor(refusal: Refusal) {
     super(refusal, { code: "rate_limited", retryable: true });
   }
@@ -113,9 +123,11 @@ export class RateLimitedError extends PolicyViolationError {
 
 /** A secret or personal data was in the act, and policy blocks it or it could not be cut out here. */
 export class CredentialLeakBlockedError extends PolicyViolationError {
+  /** The class's name. */
   override readonly name: string = "CredentialLeakBlockedError";
   /** Kinds of what was found, e.g. `GitHubPat`; never the text. */
   readonly kinds: readonly string[];
+  /** Says what went wrong. */
   constructor(refusal: Refusal, kinds: readonly string[] = []) {
     super(refusal, { code: "credential_leak_blocked" });
     this.kinds = kinds;
@@ -124,7 +136,9 @@ export class CredentialLeakBlockedError extends PolicyViolationError {
 
 /** An operator terminated this operation, this agent, or the fleet. */
 export class OpTerminatedError extends PolicyViolationError {
+  /** The class's name. */
   override readonly name: string = "OpTerminatedError";
+  /** Says what went wrong. */
   constructor(refusal: Refusal) {
     super(refusal, { code: "op_terminated" });
   }
@@ -132,7 +146,9 @@ export class OpTerminatedError extends PolicyViolationError {
 
 /** A person must agree and nobody can be asked on this path. */
 export class ApprovalRequiredError extends PolicyViolationError {
+  /** The class's name. */
   override readonly name: string = "ApprovalRequiredError";
+  /** Says what went wrong. */
   constructor(refusal: Refusal) {
     super(refusal, { code: "approval_required", retryable: true });
   }
@@ -140,7 +156,9 @@ export class ApprovalRequiredError extends PolicyViolationError {
 
 /** A person said no. */
 export class ApprovalDeniedError extends PolicyViolationError {
+  /** The class's name. */
   override readonly name: string = "ApprovalDeniedError";
+  /** Says what went wrong. */
   constructor(refusal: Refusal) {
     super(refusal, { code: "approval_denied" });
   }
@@ -148,7 +166,9 @@ export class ApprovalDeniedError extends PolicyViolationError {
 
 /** Nobody decided in time. */
 export class ApprovalTimeoutError extends PolicyViolationError {
+  /** The class's name. */
   override readonly name: string = "ApprovalTimeoutError";
+  /** Says what went wrong. */
   constructor(refusal: Refusal) {
     super(refusal, { code: "approval_timeout", retryable: true });
   }
@@ -156,12 +176,15 @@ export class ApprovalTimeoutError extends PolicyViolationError {
 
 /** Talking to the gateway or the runtime failed. */
 export class GatewayError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "GatewayError";
 }
 
 /** There was no answer, so the act did not happen: no answer is never a yes. */
 export class GatewayUnavailableError extends GatewayError {
+  /** The class's name. */
   override readonly name: string = "GatewayUnavailableError";
+  /** Says what went wrong. */
   constructor(message: string, cause?: unknown) {
     super(message, { code: "gateway_unavailable", retryable: true, cause });
   }
@@ -169,7 +192,9 @@ export class GatewayUnavailableError extends GatewayError {
 
 /** The gateway did not register this agent. */
 export class RegistrationError extends GatewayError {
+  /** The class's name. */
   override readonly name: string = "RegistrationError";
+  /** Says what went wrong. */
   constructor(message: string, options: { readonly retryable: boolean; readonly cause?: unknown }) {
     super(message, { code: "registration_refused", ...options });
   }
@@ -177,7 +202,9 @@ export class RegistrationError extends GatewayError {
 
 /** The stored identity cannot be used: another owner, open to others, damaged, revoked. */
 export class IdentityUnavailableError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "IdentityUnavailableError";
+  /** Says what went wrong. */
   constructor(message: string, cause?: unknown) {
     super(message, { code: "identity_unavailable", retryable: false, cause });
   }
@@ -185,7 +212,9 @@ export class IdentityUnavailableError extends AssemblyError {
 
 /** An option is missing or not understood; nothing was started. */
 export class ConfigurationError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "ConfigurationError";
+  /** Says what went wrong. */
   constructor(message: string, cause?: unknown) {
     super(message, { code: "configuration", retryable: false, cause });
   }
@@ -193,7 +222,9 @@ export class ConfigurationError extends AssemblyError {
 
 /** An act cannot be put as a question, so it cannot be asked about and does not happen. */
 export class InvalidActError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "InvalidActError";
+  /** Says what went wrong. */
   constructor(message: string, cause?: unknown) {
     super(message, { code: "invalid_act", retryable: false, cause });
   }
@@ -201,7 +232,9 @@ export class InvalidActError extends AssemblyError {
 
 /** Events wait for the runtime and no more fit; the one that did not fit is not reported. */
 export class EventSpoolFullError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "EventSpoolFullError";
+  /** Says what went wrong. */
   constructor(message: string) {
     super(message, { code: "event_spool_full", retryable: true });
   }
@@ -209,9 +242,11 @@ export class EventSpoolFullError extends AssemblyError {
 
 /** The end came before every reported event was taken; they are lost, and this says so. */
 export class EventsUndeliveredError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "EventsUndeliveredError";
   /** How many. */
   readonly events: number;
+  /** Says what went wrong. */
   constructor(events: number) {
     super(
       `${events} reported event(s) were not taken in time and are lost: give \`shutdown\` more time, ` +
@@ -224,7 +259,9 @@ export class EventsUndeliveredError extends AssemblyError {
 
 /** Too many acts wait for an answer already. */
 export class OverloadedError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "OverloadedError";
+  /** Says what went wrong. */
   constructor(message: string) {
     super(message, { code: "overloaded", retryable: true });
   }
@@ -232,7 +269,9 @@ export class OverloadedError extends AssemblyError {
 
 /** The agent was shut down: nothing is asked, so nothing happens. */
 export class ClosedError extends AssemblyError {
+  /** The class's name. */
   override readonly name: string = "ClosedError";
+  /** Says what went wrong. */
   constructor(message = "the agent was shut down: start another with `govern()`") {
     super(message, { code: "closed", retryable: false });
   }

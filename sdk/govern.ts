@@ -28,7 +28,9 @@ const GATEWAY_ENDPOINT_DEFAULT = "http://127.0.0.1:50051";
 export interface StartOptions extends Omit<GovernOptions, "agent" | "client"> {
   /** Name of the agent. @default the variable `AA_AGENT_ID` */
   readonly agent_id?: string;
+  /** Tenant organisation; may be empty. */
   readonly org_id?: string;
+  /** Team inside it; may be empty. */
   readonly team_id?: string;
   /** A client that exists; nothing is connected or registered. */
   readonly client?: CheckClient;
@@ -81,10 +83,15 @@ export interface RegisterOptions {
   readonly enrolment?: string;
   /** e.g. `langgraph`. */
   readonly framework?: string;
+  /** Tools it declares. */
   readonly tool_names?: readonly string[];
+  /** Risk it declares. */
   readonly risk_tier?: "low" | "medium" | "high" | "critical";
+  /** Id of the agent that started it. */
   readonly parent_agent_id?: string;
+  /** Why it was started. */
   readonly delegation_reason?: string;
+  /** Tool that started it. */
   readonly spawned_by_tool?: string;
   /** A claim; only `enforce` has effect. */
   readonly enforcement_mode?: EnforcementMode;

@@ -45,6 +45,7 @@ export interface Clearance<A extends Act = Act> {
   readonly by: "policy" | "approval" | "unanswered";
   /** What was cut out; empty for a plain allow. */
   readonly redactions: readonly Redaction[];
+  /** The approval that carries it. */
   readonly approval_id?: string;
   /** Index of the audit entry, when the answer carried it. */
   readonly audit_index?: bigint;
@@ -80,7 +81,9 @@ export interface ToolCallOptions extends CheckOptions {
 
 /** What an agent is made of; `govern()` puts it together. */
 export interface GovernedAgentParts {
+  /** Who asks. */
   readonly agent: AgentTriple;
+  /** The way to the answers. */
   readonly client: CheckClient;
   /** Whether no answer is a denial. @default true */
   readonly fail_closed?: boolean;
@@ -116,6 +119,7 @@ export class GovernedAgent implements AsyncDisposable {
   #spans = 0;
   #in_flight = 0;
 
+  /** Takes what it is made of. */
   constructor(parts: GovernedAgentParts) {
     const { agent, client } = parts;
     this.agent = agent;

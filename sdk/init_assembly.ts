@@ -23,22 +23,25 @@ export type AssemblyMode = "auto" | "sdk-only" | "grpc-sidecar" | "napi-inproces
 
 /** What {@linkcode initAssembly} is told. */
 export interface AssemblyConfig {
-  /** @default the variable `AAASM_GATEWAY_URL` */
+  /** The gateway's web address. @default the variable `AAASM_GATEWAY_URL` */
   readonly gatewayUrl?: string;
   /** Token of an operator's enrolment. @default the variable `AAASM_API_KEY` */
   readonly apiKey?: string;
-  /** @default the variable `AA_AGENT_ID` */
+  /** Name of the agent. @default the variable `AA_AGENT_ID` */
   readonly agentId?: string;
-  /** @default "auto" */
+  /** How whoever decides is reached. @default "auto" */
   readonly mode?: AssemblyMode;
   /** A client that can decide. One that cannot is refused. */
   readonly gatewayClient?: CheckClient;
   /** LangChain tools to govern in place. */
   readonly langchain?: { readonly tools?: ToolMap; readonly approvalTimeoutMs?: number };
+  /** Id of the agent that started it. */
   readonly parentAgentId?: string;
+  /** Team of the agent. */
   readonly teamId?: string;
   /** At most 256 characters. */
   readonly delegationReason?: string;
+  /** Tool that started it. */
   readonly spawnedByTool?: string;
   /** A claim: the gateway's operators decide, and only `enforce` has effect from here. */
   readonly enforcementMode?: EnforcementMode;
@@ -56,13 +59,18 @@ export class AssemblyContext extends GovernedAgent {
   readonly activeAdapters: readonly string[];
   /** Whether the agent was registered with the gateway from here. */
   readonly registered: boolean;
+  /** Id of the agent that started it. */
   readonly parentAgentId?: string;
+  /** Team of the agent. */
   readonly teamId?: string;
+  /** Why the agent was started. */
   readonly delegationReason?: string;
+  /** Tool that started it. */
   readonly spawnedByTool?: string;
   /** What was claimed; the mode in force is the gateway's. */
   readonly enforcementMode?: EnforcementMode;
 
+  /** Takes what it is made of. */
   constructor(parts: GovernedAgentParts, config: AssemblyConfig) {
     super(parts);
     this.activeAdapters = config.langchain?.tools === undefined ? [] : ["langchain-js"];

@@ -41,8 +41,11 @@ export interface PolicyText {
 
 /** Options of {@linkcode localPolicy}. */
 export interface LocalPolicyOptions {
+  /** The agent's own id. */
   readonly agent_id: string;
+  /** Tenant organisation; may be empty. */
   readonly org_id?: string;
+  /** Team inside it; may be empty. */
   readonly team_id?: string;
   /** Wall clock. @default Date.now */
   readonly now_ms?: () => number;

@@ -181,7 +181,9 @@ export function preflightScan(text: string, scanner: Scanner = SCANNER): Preflig
 
 /** One finding of the preflight scan. Offsets are UTF-8 bytes. */
 export interface PreflightFinding {
+  /** Kind of what was found. */
   readonly kind: string;
+  /** First byte. */
   readonly offset: number;
   /** Exclusive. */
   readonly end: number;

@@ -10,18 +10,23 @@ import { ActionType, Decision } from "@agent-assembly/proto/common";
 
 /** A finished model call. */
 export interface LlmCallReport {
+  /** The model's name. */
   readonly model: string;
+  /** The model's provider. */
   readonly provider?: string;
   /** Tokens. */
   readonly prompt_tokens: number;
   /** Tokens. */
   readonly completion_tokens: number;
+  /** How long the call took, milliseconds. */
   readonly latency_ms: number;
 }
 
 /** A relation between two agents. */
 export interface EdgeReport {
+  /** Agent at the one end. */
   readonly source: string;
+  /** Agent at the other end. */
   readonly target: string;
   /** e.g. `delegates_to`. */
   readonly type: string;

@@ -14,7 +14,7 @@ export class AgentKey {
   readonly public_key_hex: string;
   readonly #seed: Uint8Array;
 
-  /** @param seed Secret, 32 bytes; kept, not copied. */
+  /** Takes what it is made of. @param seed Secret, 32 bytes; kept, not copied. */
   constructor(seed: Uint8Array) {
     const public_key = ed25519.getPublicKey(seed);
     this.#seed = seed;

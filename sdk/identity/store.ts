@@ -33,7 +33,7 @@ export class IdentityStore {
   readonly #now_ms: () => number;
   readonly #owner_uid: number;
 
-  /** @throws {IdentityUnavailableError} when it cannot be known whose files to trust. */
+  /** Takes what it is made of. @throws {IdentityUnavailableError} when it cannot be known whose files to trust. */
   constructor(options: IdentityStoreOptions) {
     this.#directory = options.directory;
     this.#now_ms = options.now_ms ?? Date.now;

@@ -11,7 +11,7 @@ import { SDK_LIMITS } from "../limits.ts";
 export interface WrapFetchOptions {
   /** What does the fetching. @default the runtime's own */
   readonly fetch?: typeof fetch;
-  /** @default the agent's own operation */
+  /** Names the operation of each fetch. @default the agent's own operation */
   readonly operation?: NonNullable<CheckOptions["operation"]>;
 }
 

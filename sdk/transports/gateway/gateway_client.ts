@@ -28,6 +28,7 @@ import { type GatewayRpc, type RpcCode, RpcError } from "./rpc.ts";
 
 /** What the client needs. */
 export interface GatewayClientOptions {
+  /** What carries the calls. */
   readonly rpc: GatewayRpc;
   /** Who asks; events are reported under this id. */
   readonly agent: AgentTriple;
@@ -37,8 +38,9 @@ export interface GatewayClientOptions {
   readonly heartbeat_interval_ms?: number;
   /** Ends the registration with the client. @default false */
   readonly deregister_on_close?: boolean;
+  /** Told what a person may want to see. */
   readonly onNotice?: (notice: Notice) => void;
-  /** @default the process's own */
+  /** Clock and timers. @default the process's own */
   readonly timers?: Timers;
   /** Wall clock of reported events. @default Date.now */
   readonly now_ms?: () => number;
@@ -69,6 +71,7 @@ export class GatewayClient implements CheckClient {
   #cancel_heartbeat: (() => void) | undefined;
   #closing = false;
 
+  /** Takes what it is made of. */
   constructor(options: GatewayClientOptions) {
     this.#options = options;
     this.#rpc = options.rpc;

@@ -31,7 +31,7 @@ export interface HttpRpcOptions {
   readonly url: string;
   /** Lets the credential travel unprotected to another machine. @default false */
   readonly allow_plaintext?: boolean;
-  /** @default the runtime's own */
+  /** What does the fetching. @default the runtime's own */
   readonly fetch?: typeof fetch;
 }
 
@@ -42,7 +42,7 @@ export class HttpRpc implements GatewayRpc {
   readonly #fetch: typeof fetch;
   readonly #end = new AbortController();
 
-  /** @throws {ConfigurationError} when the address is not sound. */
+  /** Takes what it is made of. @throws {ConfigurationError} when the address is not sound. */
   constructor(options: HttpRpcOptions) {
     this.#origin = gatewayTarget(options.url, options.allow_plaintext).origin;
     this.#fetch = options.fetch ?? globalThis.fetch.bind(globalThis);

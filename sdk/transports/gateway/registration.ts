@@ -15,6 +15,7 @@ import { type GatewayRpc, RpcError, type RpcTerms } from "./rpc.ts";
 
 /** Who registers, and what it says of itself. */
 export interface RegistrationOptions {
+  /** The key that is registered. */
   readonly key: AgentKey;
   /** Tenant organisation; believed only with an enrolment. @default "" */
   readonly org_id?: string;
@@ -24,11 +25,17 @@ export interface RegistrationOptions {
   readonly name: string;
   /** e.g. `langgraph`. @default "agent-assembly-deno" */
   readonly framework?: string;
+  /** Version of the client. */
   readonly sdk_version: string;
+  /** Risk it declares. */
   readonly risk_tier?: "low" | "medium" | "high" | "critical";
+  /** Tools it declares. */
   readonly tool_names?: readonly string[];
+  /** Id of the agent that started it. */
   readonly parent_agent_id?: string;
+  /** Why it was started. */
   readonly delegation_reason?: string;
+  /** Tool that started it. */
   readonly spawned_by_tool?: string;
   /** A claim; only `enforce` has effect. */
   readonly enforcement_mode?: EnforcementMode;
@@ -42,6 +49,7 @@ export interface Registration {
   readonly agent: AgentTriple;
   /** Secret. Never stored. */
   readonly token: string;
+  /** How often the gateway expects a sign of life, milliseconds. */
   readonly heartbeat_interval_ms: number;
 }
 

@@ -52,8 +52,11 @@ export const RPC_CODES: readonly RpcCode[] = [
 
 /** A call that failed. */
 export class RpcError extends Error {
+  /** The class's name. */
   override readonly name = "RpcError";
+  /** What happened. */
   readonly code: RpcCode;
+  /** Takes what it is made of. */
   constructor(code: RpcCode, message: string, cause?: unknown) {
     super(message, cause === undefined ? undefined : { cause });
     this.code = code;
@@ -64,12 +67,15 @@ export class RpcError extends Error {
 export interface RpcTerms {
   /** Lower-case names. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** Time for the answer, milliseconds. */
   readonly timeout_ms: number;
+  /** Ends the call. */
   readonly signal: AbortSignal;
 }
 
 /** An answer with what follows it. */
 export interface RpcAnswer<O> {
+  /** The answer. */
   readonly message: O;
   /** A trailer by its lower-case name. */
   readonly trailer: (name: string) => string | undefined;
@@ -79,7 +85,7 @@ export interface RpcAnswer<O> {
 export interface GatewayRpc {
   /** `grpc` or `http`. */
   readonly transport: string;
-  /** @throws {RpcError} when the call fails; the signal's reason when it was aborted. */
+  /** One call. @throws {RpcError} when the call fails; the signal's reason when it was aborted. */
   unary<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,

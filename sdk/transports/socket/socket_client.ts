@@ -60,10 +60,11 @@ export interface SocketClientOptions {
   readonly reference_protocol?: boolean;
   /** The agent's credential, where it has one; put into questions that hold none. */
   readonly token?: () => string | undefined;
+  /** Told what a person may want to see. */
   readonly onNotice?: (notice: Notice) => void;
   /** Looks at the socket before each connection; what it throws is why there is none. */
   readonly verify?: () => Promise<void>;
-  /** @default the process's own */
+  /** Clock and timers. @default the process's own */
   readonly timers?: Timers;
   /** From 0 to below 1. @default Math.random */
   readonly random?: () => number;
@@ -87,6 +88,7 @@ export class SocketClient implements CheckClient {
   /** Decisions that came before anybody waited. */
   readonly #decided = new Map<string, ApprovalDecision>();
 
+  /** Takes what it is made of. */
   constructor(options: SocketClientOptions) {
     this.#options = options;
     this.#timers = options.timers ?? SYSTEM_TIMERS;

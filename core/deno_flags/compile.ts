@@ -14,6 +14,7 @@ import type { CompiledDocument, PolicySet } from "../policy/compile.ts";
 import { verbOf } from "../policy/filesystem.ts";
 import type { Principal } from "../principal.ts";
 import { hostGrant } from "./hosts.ts";
+import { PROXY_VARIABLES } from "./proxy_variables.ts";
 import {
   type DenoGrant,
   type DenoKind,
@@ -82,13 +83,14 @@ class Compiler {
   compile(): DenoFlags {
     const read = this.#paths("read", [READ]);
     const write = this.#paths("write", [WRITE, DELETE]);
+    const net = this.#net();
     const permissions = {
       read,
       write,
-      net: this.#net(),
+      net,
       import: this.#import(),
       run: this.#whole("run", [EXEC]),
-      env: this.#whole("env", [toolCall("deno.env")]),
+      env: this.#env(net),
       sys: this.#whole("sys", [toolCall("deno.sys")]),
       ffi: this.#ffi(read),
     };
@@ -156,6 +158,14 @@ class Compiler {
     const { grant, left_out } = hostGrant(documents);
     for (const one of left_out) this.#note(kind, `allowlist entry ${one}`);
     return grant.allow.length === 0 && left_out.length === 0 ? undefined : grant;
+  }
+
+  /** A proxy variable reaches any host, so only who may reach any host may touch one. */
+  #env(net: DenoGrant): DenoGrant {
+    const env = this.#whole("env", [toolCall("deno.env")]);
+    if (env.allow !== "all" || net.allow === "all") return env;
+    this.#note("env", "variables that name a proxy are denied: they would reach any host");
+    return { allow: "all", deny: PROXY_VARIABLES };
   }
 
   /** A library is read when it is loaded. */

@@ -12,6 +12,7 @@ import { decide, type Facts } from "../policy/decide.ts";
 import type { PolicySet } from "../policy/compile.ts";
 import { denoFlags } from "./compile.ts";
 import { type DenoPermissionSet, toDenoJson, toFlags } from "./permission_set.ts";
+import { PROXY_HOST, PROXY_VARIABLES } from "./proxy_variables.ts";
 import { type DenoAccess, denoAllows } from "./semantics.ts";
 
 const TOOLS = ["deno.env", "deno.sys", "deno.ffi", "deno.import", "*", "bash"] as const;
@@ -129,6 +130,7 @@ const EVERY_ACCESS: readonly DenoAccess[] = [
     HOSTS.flatMap((host) => [443, 80].map((port) => ({ kind, host, port })))
   ),
   ...(["run", "env", "sys"] as const).map((kind) => ({ kind, name: "ls" })),
+  { kind: "env", name: "HTTP_PROXY" },
 ];
 
 /** The questions that the permission broker asks for the same access. */
@@ -165,7 +167,10 @@ function actionsOf(access: DenoAccess): Action[] {
     case "run":
       return [{ kind: "process_exec", command: access.name }];
     case "env":
-      return [call("deno.env", { name: access.name })];
+      return [
+        call("deno.env", { name: access.name }),
+        ...PROXY_VARIABLES.includes(access.name) ? [connect("tcp", PROXY_HOST, 0)] : [],
+      ];
     case "sys":
       return [call("deno.sys", { kind: access.name })];
   }
@@ -225,6 +230,7 @@ Deno.test("where flags can say it, nothing is lost: allowed paths and hosts are 
     "--deny-import=b.example",
     "--allow-run",
     "--allow-env",
+    `--deny-env=${PROXY_VARIABLES.join(",")}`,
     "--allow-sys",
     "--allow-ffi=/a",
   ]);

@@ -5,4 +5,5 @@
  */
 export * from "./compile.ts";
 export * from "./permission_set.ts";
+export * from "./proxy_variables.ts";
 export * from "./semantics.ts";

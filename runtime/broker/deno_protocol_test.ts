@@ -475,3 +475,17 @@ Deno.test("known gap: code in the process can write on the broker's connection a
   assert.ok(lines.includes("true"), "Deno took the answer to a forged question for its own");
   assert.deepEqual(broker.asked.map(({ id }) => id).slice(0, 2), [1, 2]);
 });
+
+Deno.test("known gap: the host that a proxy variable names is not asked about, only the one behind it", async () => {
+  const { words, stdout } = await requestsOf(
+    `
+    const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} },
+      (request) => new Response(request.url));
+    Deno.env.set("HTTP_PROXY", "http://localhost:" + server.addr.port);
+    console.log(await (await fetch("http://allowed.invalid/x")).text());
+    await server.shutdown();
+  `,
+  );
+  assert.equal(stdout, "http://allowed.invalid/x\n", "the proxy got the request");
+  assert.deepEqual(words, ["net 127.0.0.1:0", "env HTTP_PROXY", "net allowed.invalid:80"]);
+});

@@ -41,6 +41,10 @@ Deno.test("each permission becomes the policy questions of docs/permission-broke
   assert.deepEqual(shown(plan("net", "unix:/run/x")), ["net unix localhost 0", "write /run/x"]);
   assert.deepEqual(shown(plan("run", "git")), ["run git"]);
   assert.deepEqual(shown(plan("env", "HOME")), ['tool deno.env {"name":"HOME"}']);
+  assert.deepEqual(shown(plan("env", "https_proxy")), [
+    'tool deno.env {"name":"https_proxy"}',
+    "net tcp proxy-from-environment.invalid 0",
+  ]);
   assert.deepEqual(shown(plan("env")), ['tool deno.env {"name":"*"}']);
   assert.deepEqual(shown(plan("sys", "uid")), ['tool deno.sys {"kind":"uid"}']);
   assert.deepEqual(shown(plan("ffi", "/x.so")), ['tool deno.ffi {"path":"/x.so"}', "read /x.so"]);

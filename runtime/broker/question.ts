@@ -7,6 +7,7 @@
  * @module
  */
 import { create } from "@bufbuild/protobuf";
+import { PROXY_HOST, PROXY_VARIABLES } from "../../core/deno_flags/proxy_variables.ts";
 import { policy } from "../../proto/mod.ts";
 import { BROKER_LIMITS } from "./limits.ts";
 import type { PermissionRequest } from "./protocol.ts";
@@ -74,7 +75,7 @@ export function planOf(request: PermissionRequest, temp_directory: string): Plan
     case "run":
       return runPlan(value);
     case "env":
-      return ask([tool("deno.env", { name: value ?? EVERYTHING })]);
+      return envPlan(value);
     case "sys":
       return ask([tool("deno.sys", { kind: value ?? EVERYTHING })]);
     case "ffi":
@@ -127,6 +128,14 @@ function runPlan(value: string | undefined): Plan {
     );
   }
   return ask([processExec(value)]);
+}
+
+/** Touching a proxy variable is reaching whatever it names: Deno never asks about that host. */
+function envPlan(value: string | undefined): Plan {
+  const asked = tool("deno.env", { name: value ?? EVERYTHING });
+  return value !== undefined && PROXY_VARIABLES.includes(value)
+    ? ask([asked, network("tcp", PROXY_HOST, 0)])
+    : ask([asked]);
 }
 
 /** `name`, `name:port`, `[v6]:port`; the decision judges what the name is. */

@@ -12,6 +12,7 @@ import { hasBody, type Sender } from "./tags.ts";
 
 /** One frame; `body` is empty for a frame that has none. */
 export interface Frame {
+  /** One of the sender's tags (`tags.ts`). */
   readonly tag: number;
   /** The reader keeps no part of it. */
   readonly body: Uint8Array;
@@ -19,9 +20,12 @@ export interface Frame {
 
 /** The stream is no sequence of frames. There is no error frame: the connection is closed. */
 export class FrameError extends Error {
+  /** For logs and `instanceof` across realms. */
   override readonly name = "FrameError";
+  /** What is wrong with the stream. */
   readonly reason: "unknown_tag" | "oversized" | "length_overflow";
 
+  /** Made by the readers of this file. */
   constructor(reason: FrameError["reason"], message: string) {
     super(message);
     this.reason = reason;
@@ -152,6 +156,8 @@ export class BodyReader {
   }
 
   /**
+   * Takes the next body out of what arrived.
+   *
    * @returns The next whole body; `undefined` until more bytes arrive.
    * @throws {FrameError} when what arrived can become no body
    */
@@ -186,7 +192,11 @@ export class FrameReader {
    */
   body_bytes_max: number;
 
-  /** @param sender Whose frames they are: the tags of the two directions differ. */
+  /**
+   * Reads frames of one sender.
+   *
+   * @param sender Whose frames they are: the tags of the two directions differ.
+   */
   constructor(sender: Sender, body_bytes_max: number = IPC_LIMITS.frame_body_bytes_max) {
     this.#sender = sender;
     this.body_bytes_max = body_bytes_max;
@@ -218,6 +228,8 @@ export class FrameReader {
   }
 
   /**
+   * Takes the next frame out of what arrived.
+   *
    * @returns The next whole frame; `undefined` until more bytes arrive.
    * @throws {FrameError} when what arrived can become no frame; every later call throws it again
    */

@@ -19,6 +19,7 @@ import { type HandshakeProof, HandshakeProofSchema } from "../gen/assembly/ipc/v
 export interface HandshakeKey {
   /** Secret, 32 bytes. */
   readonly seed: Uint8Array;
+  /** 32 bytes. */
   readonly public_key: Uint8Array;
 }
 
@@ -28,6 +29,8 @@ export function publicIdKey(agent_id: string): HandshakeKey {
 }
 
 /**
+ * The key pair of a seed, e.g. of an installed key.
+ *
  * @param seed 32 bytes.
  * @throws {Error} when the seed has another length
  */
@@ -58,7 +61,11 @@ export function signProof(
 export class HandshakeKeys<Meaning extends string> {
   readonly #known = new Map<string, { readonly bytes: Uint8Array; readonly meaning: Meaning }>();
 
-  /** @param known Public keys of 32 bytes; the first of two equal ones counts. */
+  /**
+   * Knows these keys and no others.
+   *
+   * @param known Public keys of 32 bytes; the first of two equal ones counts.
+   */
   constructor(known: Iterable<readonly [public_key: Uint8Array, meaning: Meaning]>) {
     for (const [bytes, meaning] of known) {
       const hex = hexOf(bytes);

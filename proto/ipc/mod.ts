@@ -4,6 +4,7 @@
  *
  * @module
  */
+export type { HandshakeProof } from "../gen/assembly/ipc/v1/ipc_pb.ts";
 export { IPC_LIMITS } from "./limits.ts";
 export { CLIENT_TAG, hasBody, RUNTIME_TAG, type Sender } from "./tags.ts";
 export {

@@ -2,6 +2,10 @@
  * The start-up check of the runtime's privileges (contract `interception` §1.2): three capabilities
  * leave the bounding set for good, and a runtime that still holds one of them does not start.
  *
+ * The kernel keeps both sets for each thread, and Deno's other threads run already. They were started
+ * with the same sets, so that what is effective here is effective there; the bounding set counts
+ * only where a program is started, which the runtime has no permission for.
+ *
  * @module
  */
 import type { Libc } from "./libc.ts";

@@ -410,7 +410,10 @@ function plainEntropy(original: string, found: readonly PlainSpan[], report: Rep
       return { part, from };
     });
     const scored = parts.filter(({ part }) => clears(part));
-    const first = parts.slice(0, 1).filter(({ part }) => new RegExp(`[${BASE64}]`).test(part));
+    const code = (token[0].match(new RegExp(`[${BASE64}]{16,}`, "g")) ?? [])
+      .some((run) => /[0-9]/.test(run));
+    const first = parts.slice(0, 1)
+      .filter(({ part }) => code && new RegExp(`[${BASE64}]`).test(part));
     for (const { part, from } of scored.length > 0 ? scored : first) {
       report(kind, from, from + part.length);
     }

@@ -97,6 +97,12 @@ Deno.test("trap S4: clean JSON keeps its first brace", () => {
   assert.deepEqual(kinds('{"id":42,"name":"Zoe","job":"QA","tags":["JVX"]}'), []);
 });
 
+Deno.test("trap S4: minified source code is no secret, however many signs it has", () => {
+  for (
+    const text of ['var b={request:!0,k:"user"};if', 'h={value:!0,x:"Qy"},[w&&(z|j)]?p:e[39]}']
+  ) assert.deepEqual(kinds(text), [], text);
+});
+
 Deno.test("trap S4: two halves joined by a comma stay, because a vector pins it", () => {
   assert.equal(
     redacted("a,aB3dEf7hJk9mNp2qRs,5tUv8wXy4zC6gLhQ1V,3"),

@@ -141,6 +141,7 @@ class Explorer {
   #runs(text: Utf8Text, origin: OriginMap, depth: number, known?: readonly number[]): void {
     const deepest = depth >= SCANNER_LIMITS.decode_depth;
     const lookBehind = (from: number, to: number): number => {
+      if (isWord(text.bytes, from, to)) return to;
       for (const view of hexRow(text, from, to)) this.#child(view, origin, depth, deepest);
       const run = wholeRun(text, from, to);
       for (const phase of phasesOf(text, run)) {
@@ -235,6 +236,20 @@ class Explorer {
     }
     this.#undecoded.push({ offset, end, reason, via: [...new Set(origin.steps(from, to))] });
   }
+}
+
+/**
+ * At most one character that is no small letter: long words are so, also those that start with a
+ * capital, and what is encoded is not, since every prefix of a secret has more of them in base64 and
+ * in hex, wherever it starts.
+ */
+function isWord(bytes: Uint8Array, from: number, to: number): boolean {
+  let others = 0;
+  for (let at = from; at < to; at++) {
+    const byte = bytes[at] as number;
+    if ((byte < 0x61 || byte > 0x7a) && ++others > 1) return false;
+  }
+  return true;
 }
 
 /** A text of UTF-16 in the bytes of its ASCII. */

@@ -48,6 +48,8 @@ export function findDigits(text: Utf8Text, spans: Spans, strict: boolean): void 
 /** Judges the chain that starts at a place, if one does; returns where to go on. */
 function judgeAt(text: Utf8Text, at: number, spans: Spans, strict: boolean): number {
   if (digitAt(text, at) < 0) return at + 1;
+  const end = plainChainEnd(text, at);
+  if (end >= 0) return end;
   const groups = readChain(text, at);
   judgeChain(text, groups, spans, strict);
   return groups[groups.length - 1]?.end ?? at + 1;
@@ -74,30 +76,30 @@ export class DigitWatch {
     while (from > this.#done && mayPrecede(bytes[from - 1] as number, bytes[from] as number)) {
       from--;
     }
-    if (!this.#longEnough(from)) {
-      // Too few digits around the place for anything; what follows wakes this again.
-      this.#done = place;
+    const end = this.#tooShort(from);
+    if (end > place) {
+      this.#done = end;
       return;
     }
     while (from <= place) from = judgeAt(this.#text, from, this.spans, this.#strict);
     this.#done = from;
   }
 
-  /** False when fewer digits stand there than the shortest number has: most dates and times. */
-  #longEnough(from: number): boolean {
+  /**
+   * Where the digits and separators from a place on end, when there are fewer digits than the
+   * shortest number has, as in most dates and times; else -1.
+   */
+  #tooShort(from: number): number {
     const { bytes } = this.#text;
     let digits = 0;
-    let at = from;
-    for (; digits < CHAIN_DIGITS_MIN; at++) {
+    for (let at = from; digits < CHAIN_DIGITS_MIN; at++) {
       const byte = bytes[at] as number;
       if (byte >= 0x30 && byte <= 0x39 || byte >= 0x90 && byte <= 0x99) digits++;
       else if (
         !isDigitByte(byte) || isSeparatorByte(byte) && isSeparatorByte(bytes[at + 1] as number)
-      ) {
-        return false;
-      }
+      ) return at + 1;
     }
-    return true;
+    return -1;
   }
 }
 
@@ -141,6 +143,40 @@ function separatorAt(
     default:
       return undefined;
   }
+}
+
+/**
+ * End of a chain of ASCII digits whose groups have none of the sizes that anything is written in,
+ * such as the numbers of a log line; -1 when the chain is worth reading.
+ */
+function plainChainEnd({ bytes }: Utf8Text, from: number): number {
+  let at = from;
+  let digits = 0;
+  let before = 0;
+  for (;;) {
+    const start = at;
+    while (isAsciiDigit(bytes[at] as number)) at++;
+    const size = at - start;
+    digits += size;
+    const paired = before === 4 && (size === 4 || size === 6) || before === 3 && size === 2;
+    if (paired || size >= CHAIN_DIGITS_MIN) return -1;
+    const byte = bytes[at] as number;
+    // Full-width forms are left to the reader of chains.
+    if (byte >= 0x80) return -1;
+    if (!isSeparatorByte(byte)) break;
+    if (!isAsciiDigit(bytes[at + 1] as number)) {
+      if ((bytes[at + 1] as number) >= 0x80) return -1;
+      break;
+    }
+    before = size;
+    at++;
+  }
+  const chars = at - from;
+  return digits >= CARD_DIGITS_MIN && chars <= CHAIN_CHARS_MAX ? -1 : at;
+}
+
+function isAsciiDigit(byte: number): boolean {
+  return byte >= 0x30 && byte <= 0x39;
 }
 
 function readChain(text: Utf8Text, from: number): Group[] {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { BASE64, CLASS, classAt, HEX, NON_ASCII, SPACE, TERMINATOR } from "../byte_class.ts";
+import { BASE64, CLASS, classAt, DIGIT, HEX, NON_ASCII, SPACE, TERMINATOR } from "../byte_class.ts";
 import { CUTS_TOKEN, PAIR_SIGNS } from "../pair_table.ts";
 import { Spans } from "../spans.ts";
 import { characterBytes, type Utf8Text } from "../utf8.ts";
@@ -261,7 +261,8 @@ function cutAfter(bytes: Uint8Array, to: number): number {
 /**
  * Pass 1. The reference labels a scoring token up to its first terminator, even where that is a
  * lone brace and the secret stays (trap S4). Here the parts that score are labelled; where none
- * does alone, the first part is, as the vectors pin, unless it is punctuation only.
+ * does alone, the first part is, as the vectors pin, if it is more than punctuation and the token has
+ * a run in it that may be the secret.
  */
 function reportToken(bytes: Uint8Array, token: number, end: number, spans: Spans): void {
   let first_end = -1;
@@ -276,9 +277,28 @@ function reportToken(bytes: Uint8Array, token: number, end: number, spans: Spans
     }
     from = at + 1;
   }
-  if (!scored && holdsBase64(bytes, token, first_end)) {
+  if (!scored && holdsBase64(bytes, token, first_end) && holdsCode(bytes, token, end)) {
     spans.add("GenericHighEntropy", token, first_end);
   }
+}
+
+const CODE_CHARS_MIN = 16;
+
+/** A run of base64 with a digit in it: without one, a diverse token is source code. */
+function holdsCode(bytes: Uint8Array, from: number, to: number): boolean {
+  let chars = 0;
+  let digits = 0;
+  for (let at = from; at < to; at++) {
+    const bits = classAt(bytes, at);
+    if ((bits & BASE64) === 0) {
+      chars = digits = 0;
+      continue;
+    }
+    chars++;
+    if ((bits & DIGIT) !== 0) digits++;
+    if (chars >= CODE_CHARS_MIN && digits > 0) return true;
+  }
+  return false;
 }
 
 function holdsBase64(bytes: Uint8Array, from: number, to: number): boolean {

@@ -20,6 +20,20 @@ export const SCANNER_LIMITS = {
    * each UTF-16 unit) gets its own, which is freed after the scan.
    */
   shared_buffer_bytes: 4 * 1024 * 1024,
+  /** Bytes of an address in which its password is looked for; a longer user name hides it. */
+  userinfo_bytes: 512,
+  /** Characters of the scheme of an address; a longer one is no address. */
+  scheme_chars: 32,
+  /** Bytes between a name and the value given to it; more: the value is not known by its name. */
+  assignment_bytes: 16,
+  /** Bytes of a cookie header that are read; values beyond are judged by form and entropy only. */
+  cookie_bytes: 8 * 1024,
+  /** Lines of base64 in a PuTTY key that are covered; further ones are left to entropy. */
+  putty_lines: 100,
+  /** Bytes of a JSON Web Token's header that are decoded; of a longer one nothing is proven. */
+  token_header_bytes: 1024,
+  /** Base64 characters of `Basic` credentials; longer ones are left to entropy. */
+  basic_credentials_chars: 512,
   /** Escapes inside escapes that are looked behind; deeper ones are scanned as written. */
   escape_layers: 3,
   /** Encodings inside encodings that are decoded, such as base64 of gzip; deeper: named `depth`. */

@@ -157,7 +157,10 @@ export const DETECTORS: Readonly<Record<DetectorName, Entry>> = {
     "github.blog/changelog/2021-09-23-npm-has-a-new-access-token-format",
   ),
   npmrc_token: token("npm:registry_auth", "docs.npmjs.com/cli/configuring-npm/npmrc", "medium"),
-  pypi_token: token("pypi:api_token", "pypi.org/help/#apitoken, Macaroon v2 with a location"),
+  pypi_token: token(
+    "pypi:api_token",
+    "PyPI help on API tokens; a version 2 macaroon with a location",
+  ),
   rubygems_token: token("rubygems:api_key", "guides.rubygems.org/api-key-scopes"),
   crates_token: token("crates_io:api_token", "github.com/rust-lang/crates.io src/util/token.rs"),
   nuget_token: token("nuget:api_key", "learn.microsoft.com/nuget/nuget-org/publish-a-package"),

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { SCANNER_LIMITS } from "../limits.ts";
 import type { Utf8Text } from "../utf8.ts";
 
 const BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -43,19 +44,15 @@ export function githubChecksumHolds({ bytes }: Utf8Text, body: number): boolean 
   return checksumHolds(bytes, body, end);
 }
 
-const HEADER_BYTES_MAX = 1_024;
-
 /** True when the first part of a JSON Web Token is a JSON object that names its algorithm. */
 export function jwtHeaderHolds(bytes: Uint8Array, from: number, end: number): boolean {
-  const header = decode(bytes, from, Math.min(end, from + HEADER_BYTES_MAX), 0x2e);
+  const header = decode(bytes, from, Math.min(end, from + SCANNER_LIMITS.token_header_bytes), 0x2e);
   return header !== undefined && /^\{.*"alg"\s*:\s*"[\w+-]+".*\}$/s.test(header);
 }
 
-const CREDENTIALS_BYTES_MAX = 512;
-
 /** True when base64 hides `user:password`, all of it printable. */
 export function isBasicAuth(bytes: Uint8Array, from: number, end: number): boolean {
-  if (end - from > CREDENTIALS_BYTES_MAX) return false;
+  if (end - from > SCANNER_LIMITS.basic_credentials_chars) return false;
   const pair = decode(bytes, from, end, -1);
   return pair !== undefined && /^[\x20-\x39\x3b-\x7e]*:[\x20-\x7e]+$/.test(pair);
 }

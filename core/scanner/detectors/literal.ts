@@ -5,6 +5,7 @@
  */
 import { ALPHANUMERIC, BASE64, CLASS, classAt, DIGIT, nextTerminator } from "../byte_class.ts";
 import type { CredentialKind } from "../finding.ts";
+import { SCANNER_LIMITS } from "../limits.ts";
 import { prefixPlaces } from "../pair_table.ts";
 import type { Details, Spans } from "../spans.ts";
 import type { Utf8Text } from "../utf8.ts";
@@ -281,9 +282,10 @@ class LiteralJudge {
     const { bytes } = this.#text;
     let from = start;
     while (
-      from > 0 && start - from <= SCHEME_CHARS_MAX && isSchemeByte(bytes[from - 1] as number)
+      from > 0 && start - from <= SCANNER_LIMITS.scheme_chars &&
+      isSchemeByte(bytes[from - 1] as number)
     ) from--;
-    if (start - from > SCHEME_CHARS_MAX || start === from) return;
+    if (start - from > SCANNER_LIMITS.scheme_chars || start === from) return;
     const scheme = schemeOf(String.fromCharCode(...bytes.subarray(from, start)));
     if (scheme === undefined) return;
     const end = this.#terminators.after(body);
@@ -317,7 +319,7 @@ class LiteralJudge {
   #addCookies(prefix: Prefix, body: number): void {
     const { bytes, length } = this.#text;
     if (body < this.#cookies_end) return;
-    const limit = Math.min(length, body + COOKIE_BYTES_MAX);
+    const limit = Math.min(length, body + SCANNER_LIMITS.cookie_bytes);
     let at = body;
     let quotes = 0;
     while (at < limit && (bytes[at] as number) >= 0x20) {
@@ -462,11 +464,9 @@ function awsBody({ bytes, length }: Utf8Text, from: number, strict: boolean): bo
   return !strict || !shapeAt(bytes, from + 16, LETTERS_DIGITS);
 }
 
-const USERINFO_BYTES_MAX = 512;
-
 /** Where the password of `user:password@` starts, or -1 when the address has none. */
 function passwordIn({ bytes }: Utf8Text, body: number, end: number): number {
-  const limit = Math.min(end, body + USERINFO_BYTES_MAX);
+  const limit = Math.min(end, body + SCANNER_LIMITS.userinfo_bytes);
   let colon = -1;
   for (let at = body; at < limit; at++) {
     const byte = bytes[at];
@@ -476,8 +476,6 @@ function passwordIn({ bytes }: Utf8Text, body: number, end: number): number {
   }
   return -1;
 }
-
-const SCHEME_CHARS_MAX = 32;
 
 /** RFC 3986 §3.1, and `_`, which drivers' names have: `oracle+cx_oracle`. */
 function isSchemeByte(byte: number): boolean {
@@ -490,12 +488,10 @@ function isPlaceholder(byte: number): boolean {
   return byte === 0x24 || byte === 0x7b || byte === 0x3c || byte === 0x2a || byte === 0x5b;
 }
 
-const ASSIGNMENT_BYTES_MAX = 16;
-
 /** First byte of the value behind a name, or -1: quotes, spaces and exactly one `=`, `:` or `=>`. */
 function assignedFrom(bytes: Uint8Array, body: number): number {
   let signs = 0;
-  for (let at = body; at < body + ASSIGNMENT_BYTES_MAX; at++) {
+  for (let at = body; at < body + SCANNER_LIMITS.assignment_bytes; at++) {
     switch (bytes[at]) {
       case 0x3d: // =
       case 0x3a: // :
@@ -517,5 +513,4 @@ function assignedFrom(bytes: Uint8Array, body: number): number {
   return -1;
 }
 
-const COOKIE_BYTES_MAX = 8 * 1024;
 const COOKIE_VALUE_CHARS_MIN = 20;

@@ -126,7 +126,7 @@ export function puttyEnd({ bytes }: Utf8Text, body: number): number {
     lines = lines * 10 + (bytes[at++] ?? 0) - 0x30;
   }
   let end = -1;
-  for (let left = Math.min(lines, PUTTY_LINES_MAX); left > 0; left--) {
+  for (let left = Math.min(lines, SCANNER_LIMITS.putty_lines); left > 0; left--) {
     while (isLineBreak(bytes[at] ?? 0)) at++;
     const from = at;
     while (at - from < PUTTY_LINE_BYTES_MAX && isBase64OrPadding(bytes[at] ?? 0)) at++;
@@ -137,7 +137,6 @@ export function puttyEnd({ bytes }: Utf8Text, body: number): number {
 }
 
 const PUTTY_COUNT_DIGITS_MAX = 3;
-const PUTTY_LINES_MAX = 100;
 const PUTTY_LINE_BYTES_MAX = 80;
 
 function isDigit(byte: number): boolean {

@@ -24,7 +24,7 @@ const EXAMPLES: Readonly<Record<DetectorName, readonly (readonly [string, string
   sendgrid_key: [["", `SG.${x(22)}.${x(43)}`]],
   brevo_key: [["", `xkeysib-${hex(64)}-${x(16)}`]],
   npm_token: [["", `npm_${x(36)}`]],
-  npmrc_token: [["//registry.npmjs.org/:_authToken=", x(36)]],
+  npmrc_token: [["//packages.example/:_authToken=", x(36)]],
   pypi_token: [["", `pypi-AgE${x(60)}`]],
   rubygems_token: [["", `rubygems_${hex(48)}`]],
   crates_token: [["", `cio${x(32)}`]],

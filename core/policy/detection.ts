@@ -117,7 +117,7 @@ export function detect(
   }
   if (text === undefined) return CLEAN;
   try {
-    const found = scanner().scan(text);
+    const found = search(scanner(), text);
     if (found.length === 0) return CLEAN;
     return judge(plan, text, found, found.length >= LIMITS.scan_findings);
   } catch (error) {
@@ -125,6 +125,23 @@ export function detect(
     // The cause is not repeated: a detector's message may quote what it was looking at.
     return { findings: [], denial: unavailable("the detector failed") };
   }
+}
+
+/**
+ * Findings, and every part that could not be decoded as one more: it is not known to be clean, so it
+ * is treated as sensitive.
+ */
+function search(scanner: Scanner, text: string): readonly Finding[] {
+  if (scanner.inspect === undefined) return scanner.scan(text);
+  const { findings, undecoded } = scanner.inspect(text);
+  if (undecoded.length === 0) return findings;
+  const covered = undecoded.map(({ offset, end }): Finding => ({
+    source: "pattern",
+    kind: "Custom",
+    offset,
+    end,
+  }));
+  return [...findings, ...covered].sort((a, b) => a.offset - b.offset);
 }
 
 /** Stands for a text with more findings than can be kept. */

@@ -76,6 +76,8 @@ export function labelOf(finding: Finding): string {
 export interface Scanner {
   /** Findings in order of offset. */
   scan(text: string): Finding[];
+  /** Like `scan`, and names what could not be decoded, where a scanner decodes at all. */
+  inspect?(text: string): Inspection;
 }
 
 /** Why a part of a text was not looked behind. */
@@ -104,7 +106,6 @@ export interface Inspection {
 export interface ByteScanner extends Scanner {
   /** The same for bytes that are UTF-8 already; malformed ones count as characters of no meaning. */
   scanBytes(bytes: Uint8Array): Finding[];
-  /** Like `scan`, and names what could not be decoded. */
   inspect(text: string): Inspection;
   /** Like `scanBytes`, and names what could not be decoded; looks into compressed bytes too. */
   inspectBytes(bytes: Uint8Array): Inspection;

@@ -222,6 +222,7 @@ class Base64Map implements OriginMap {
     at === 0 ? this.start(0) : this.#place(Math.ceil(at * 8 / 6) - 1) + 1;
 
   readonly steps = (): readonly ["base64"] => ["base64"];
+  readonly places = (): readonly number[] => [0];
 
   #place(char: number): number {
     let rest = char + this.#phase;

@@ -192,7 +192,8 @@ Deno.test("encodings deeper than the bound are named", () => {
   for (let depth = 0; depth < SCANNER_LIMITS.decode_depth + 2; depth++) text = base64(text);
   const { findings, undecoded } = decoded(text);
   assert.deepEqual(findings, []);
-  assert.deepEqual(undecoded.map(({ reason }) => reason), ["depth"]);
+  assert.deepEqual(undecoded.map(({ reason, offset }) => [reason, offset]), [["depth", 0]]);
+  assert.ok((undecoded[0]?.end ?? 0) > text.length * 0.9, "the part is named in the original text");
   let escaped = "%73k-ant-api03-Abcd1234";
   for (let layer = 0; layer < SCANNER_LIMITS.escape_layers + 1; layer++) {
     escaped = escaped.replaceAll("%", "%25");

@@ -22,6 +22,8 @@ export interface Unescaped {
 export function unescape(text: Utf8Text): Unescaped | undefined {
   let view: DecodedView | undefined;
   for (let layer = 0; layer < SCANNER_LIMITS.escape_layers; layer++) {
+    // A further layer can begin only where the last one wrote something.
+    if (view !== undefined && !mayContinue(view)) return { view };
     const inner = unescapeLayer(view ?? text);
     if (inner === undefined) return view && { view };
     view = view === undefined ? inner : { ...inner, origin: compose(view.origin, inner.origin) };
@@ -29,6 +31,24 @@ export function unescape(text: Utf8Text): Unescaped | undefined {
   if (view === undefined) return undefined;
   const deeper = deeperUnit(view);
   return deeper < 0 ? { view } : { view, deeper_at: view.origin.start(deeper) };
+}
+
+/** Longest unit, or word around a look-alike, in bytes. */
+const UNIT_REACH_BYTES = 128;
+
+/** Whether a unit stands near a place where the last layer wrote or dropped something. */
+function mayContinue(view: DecodedView): boolean {
+  const { bytes, length } = view;
+  const units = new UnitReader(view);
+  let checked = 0;
+  for (const place of view.origin.places()) {
+    const end = Math.min(length, place + UNIT_REACH_BYTES);
+    for (let at = Math.max(checked, place - UNIT_REACH_BYTES); at < end; at++) {
+      if (SIGN[bytes[at] as number] === 1 && units.read(at)) return true;
+    }
+    checked = Math.max(checked, end);
+  }
+  return false;
 }
 
 /** Bytes at which a unit may start. */

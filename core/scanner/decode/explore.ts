@@ -158,11 +158,12 @@ class Explorer {
   }
 
   #child(view: DecodedView, origin: OriginMap, depth: number, deepest: boolean): void {
+    const whole = compose(origin, view.origin);
     if (deepest) {
-      if (isMostlyText(view.bytes, view.length)) this.#skip("depth", view.origin, 0, view.length);
+      if (isMostlyText(view.bytes, view.length)) this.#skip("depth", whole, 0, view.length);
       return;
     }
-    if (!this.#spend(view.length, compose(origin, view.origin), 0, view.length)) return;
+    if (!this.#spend(view.length, whole, 0, view.length)) return;
     this.#decoded(view, origin, depth + 1);
   }
 
@@ -263,6 +264,7 @@ function narrow(view: DecodedView): DecodedView {
     start: (at) => at * 2,
     end: (at) => at * 2,
     steps: () => ["utf16"],
+    places: () => [0],
   };
   return viewOf(bytes, length, compose(view.origin, origin));
 }

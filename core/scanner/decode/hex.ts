@@ -84,6 +84,7 @@ function decodePairs(
     start: (at) => at < pairs ? place(at) : place(pairs - 1) + 2,
     end: (at) => at === 0 ? place(0) : place(at - 1) + 2,
     steps: () => ["hex"],
+    places: () => [0],
   };
   return viewOf(out, pairs, origin);
 }

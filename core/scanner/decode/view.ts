@@ -29,6 +29,8 @@ export interface OriginMap {
   readonly end: (at: number) => number;
   /** What was undone within a decoded range. */
   readonly steps: (from: number, to: number) => readonly DecodeStep[];
+  /** Decoded places at which something was undone, ascending; of the last view of several. */
+  readonly places: () => Iterable<number>;
 }
 
 /** A decoded text. Its bytes end in spaces that do not count, as those of every text do. */
@@ -51,7 +53,12 @@ export function viewOf(
 }
 
 /** The text itself: nothing was undone. */
-export const IDENTITY: OriginMap = { start: (at) => at, end: (at) => at, steps: () => [] };
+export const IDENTITY: OriginMap = {
+  start: (at) => at,
+  end: (at) => at,
+  steps: () => [],
+  places: () => [],
+};
 
 /** The map of a view inside a view. */
 export function compose(outer: OriginMap, inner: OriginMap): OriginMap {
@@ -62,12 +69,13 @@ export function compose(outer: OriginMap, inner: OriginMap): OriginMap {
       ...outer.steps(inner.start(from), inner.end(to)),
       ...inner.steps(from, to),
     ],
+    places: inner.places,
   };
 }
 
 /** Everything came from one range, which cannot be told apart: compressed bytes. */
 export function wholeRange(from: number, to: number, steps: readonly DecodeStep[]): OriginMap {
-  return { start: () => from, end: () => to, steps: () => steps };
+  return { start: () => from, end: () => to, steps: () => steps, places: () => [0] };
 }
 
 const BREAKS_FIRST = 64;
@@ -172,6 +180,15 @@ class BreakMap implements OriginMap {
       if (step !== undefined) seen.add(step);
     }
     return [...seen];
+  };
+
+  readonly places = (): Iterable<number> => {
+    const breaks = this.#breaks;
+    return (function* (): Iterable<number> {
+      for (let at = 0; at < breaks.length; at += 3) {
+        if ((breaks[at + 2] ?? 0) > 0) yield breaks[at] ?? 0;
+      }
+    })();
   };
 
   /** The last break at or before a decoded place. */

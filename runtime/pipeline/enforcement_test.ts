@@ -66,6 +66,19 @@ Deno.test("interception 10.6 #102: args_json of 65,537 bytes is replaced unread,
   assert.equal(argsOf(at), fits);
 });
 
+Deno.test("an operator's longer limit holds, also beyond what one event is scanned for by default", () => {
+  const field_bytes = 2 * PIPELINE_LIMITS.event_scan_bytes;
+  const enforcer = new Enforcer({
+    field_bytes,
+    metrics: new SeenMetrics(),
+    timers: new ManualTimers(),
+  });
+  const event = toolEvent(`${"a word ".repeat(200_000)}${KEY}`);
+  assert.ok(event.detail.case === "toolCall" && event.detail.value.argsJson.length < field_bytes);
+  enforcer.enforce(event);
+  assert.match(argsOf(event), /^a word .*\[REDACTED:GitHubPat\]$/);
+});
+
 Deno.test("a text field is measured in bytes, not in characters", () => {
   const event = eventOf({ delegationReason: "統".repeat(21_846), sessionId: "" });
   enforcerWith().enforce(event);

@@ -52,14 +52,15 @@ export interface Enforced {
 /** Redacts events in place. */
 export class Enforcer {
   readonly #guard: TextGuard;
+  readonly #event_bytes: number;
   readonly #metrics: MetricsPart;
   readonly #timers: Timers;
 
   constructor(options: EnforceOptions) {
-    this.#guard = new TextGuard(
-      options.scanner ?? DEFAULT_SCANNER,
-      options.field_bytes ?? PIPELINE_LIMITS.field_bytes,
-    );
+    const field_bytes = options.field_bytes ?? PIPELINE_LIMITS.field_bytes;
+    this.#guard = new TextGuard(options.scanner ?? DEFAULT_SCANNER, field_bytes);
+    // An operator who lets a field be longer than an event means it.
+    this.#event_bytes = Math.max(PIPELINE_LIMITS.event_scan_bytes, field_bytes);
     this.#metrics = options.metrics;
     this.#timers = options.timers;
   }
@@ -68,8 +69,7 @@ export class Enforcer {
   enforce(event: audit.AuditEvent): Enforced {
     const started_us = this.#timers.monotonic_us();
     const forged_trust_markers = stripTrustMarkers(event);
-    const { event_scan_bytes, event_elements } = PIPELINE_LIMITS;
-    const tally = emptyTally(event_scan_bytes, event_elements);
+    const tally = emptyTally(this.#event_bytes, PIPELINE_LIMITS.event_elements);
     redactMessage(audit.AuditEventSchema, event, this.#guard, tally);
     this.#measure(tally, this.#timers.monotonic_us() - started_us);
     let findings = tally.unscannable;

@@ -89,10 +89,7 @@ export async function openRuntimes(
     registry.onApplied((change) => runtimes.recordChanged(change)),
     operations.onOrdered((agent) => runtimes.ordered(agent)),
   ];
-  const tick = () => {
-    leases.tick(clock.now_ms());
-    runtimes.tick();
-  };
+  const tick = () => leases.tick(clock.now_ms());
   const timer = setInterval(tick, RUNTIME_ROOM_LIMITS.sweep_interval_ms);
   Deno.unrefTimer(timer);
   return {

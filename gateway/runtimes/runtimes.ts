@@ -36,7 +36,6 @@ export class Runtimes {
   readonly #by_agent = new Map<string, Set<Follower>>();
   #size = 0;
   #epoch = 0;
-  #changed = Promise.withResolvers<void>();
 
   constructor(options: RuntimesOptions) {
     this.#on = options;
@@ -102,7 +101,6 @@ export class Runtimes {
     if (record === undefined) return;
     this.#refresh(follower, record);
     follower.answer(number, epoch, this.#on.now_ms(), this.#on.monotonic_ms());
-    this.#announce();
   }
 
   /** Another policy is in force: every runtime is told at once. */
@@ -134,21 +132,6 @@ export class Runtimes {
   get all_acknowledged(): boolean {
     const now_ms = this.#on.monotonic_ms();
     return this.all().every((follower) => follower.isCurrent(now_ms));
-  }
-
-  /** Resolves once {@linkcode all_acknowledged} is true; bounded by the authority of the slowest. */
-  async acknowledged(signal: AbortSignal): Promise<boolean> {
-    const aborted = Promise.withResolvers<void>();
-    signal.addEventListener("abort", () => aborted.resolve(), { once: true });
-    while (!signal.aborted && !this.all_acknowledged) {
-      await Promise.race([this.#changed.promise, aborted.promise]);
-    }
-    return this.all_acknowledged;
-  }
-
-  /** Looks for what time alone has changed. */
-  tick(): void {
-    this.#announce();
   }
 
   /** Ends every stream: the gateway stops. */
@@ -194,13 +177,6 @@ export class Runtimes {
     const set = this.#by_agent.get(follower.who.agent_key);
     if (set?.delete(follower) === true) this.#size--;
     if (set?.size === 0) this.#by_agent.delete(follower.who.agent_key);
-    this.#announce();
-  }
-
-  #announce(): void {
-    const changed = this.#changed;
-    this.#changed = Promise.withResolvers<void>();
-    changed.resolve();
   }
 }
 

@@ -42,7 +42,7 @@ export type LocalVerdict =
  */
 export async function loadLocalPolicy(
   path: string,
-  readFile: (path: string) => Promise<Uint8Array> = (name) => Deno.readFile(name),
+  readFile: (path: string) => Promise<Uint8Array> = readBounded,
 ): Promise<LocalPolicy> {
   if (path === "") return { state: "disabled" };
   let bytes: Uint8Array;
@@ -55,7 +55,7 @@ export async function loadLocalPolicy(
   }
   if (bytes.length > DECISION_LIMITS.local_policy_bytes) {
     throw new LocalPolicyError(
-      `local policy \`${path}\`: ${bytes.length} bytes, at most ${DECISION_LIMITS.local_policy_bytes}`,
+      `local policy \`${path}\`: is longer than ${DECISION_LIMITS.local_policy_bytes} bytes`,
     );
   }
   let text: string;
@@ -65,6 +65,19 @@ export async function loadLocalPolicy(
     throw new LocalPolicyError(`local policy \`${path}\`: is not UTF-8 text`);
   }
   return { state: "loaded", path, rules: readLocalRules(text, path) };
+}
+
+/** Reads no more than one byte past the bound, whatever the file is. */
+async function readBounded(path: string): Promise<Uint8Array> {
+  using file = await Deno.open(path);
+  const bytes = new Uint8Array(DECISION_LIMITS.local_policy_bytes + 1);
+  let length = 0;
+  while (length < bytes.length) {
+    const read = await file.read(bytes.subarray(length));
+    if (read === null) break;
+    length += read;
+  }
+  return bytes.subarray(0, length);
 }
 
 /**

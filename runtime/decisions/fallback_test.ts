@@ -27,7 +27,13 @@ Deno.test("an empty path disables, a missing file is a name, anything else unrea
   const forbidden = () => Promise.reject(new Deno.errors.PermissionDenied("no"));
   await assert.rejects(loadLocalPolicy("/p", forbidden), LocalPolicyError);
   const large = () => Promise.resolve(new Uint8Array(DECISION_LIMITS.local_policy_bytes + 1));
-  await assert.rejects(loadLocalPolicy("/p", large), /at most/);
+  await assert.rejects(loadLocalPolicy("/p", large), /is longer than/);
+  await assert.rejects(loadLocalPolicy("/dev/zero"), /is longer than/);
+  assert.deepEqual(await loadLocalPolicy("/dev/null"), {
+    state: "loaded",
+    path: "/dev/null",
+    rules: [],
+  });
 });
 
 Deno.test("what is no policy is refused with the field and what was expected", () => {

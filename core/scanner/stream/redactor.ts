@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { Finding } from "../finding.ts";
 import { cutsOf } from "../redact.ts";
 import { type Passed, Scan, type Settled, type StreamOptions } from "./scanner.ts";
 
@@ -49,7 +50,14 @@ function redacted(
   if (settled.unjudged.some(({ reason }) => reason === "crowded")) return [WHOLE];
   const parts: Uint8Array[] = [];
   let copied = 0;
-  for (const { offset, end, label } of cutsOf(settled.findings)) {
+  const undecoded = settled.unjudged.filter(({ reason }) => reason !== "window");
+  const covered = undecoded.map(({ offset, end }): Finding => ({
+    source: "pattern",
+    kind: "Custom",
+    offset,
+    end,
+  }));
+  for (const { offset, end, label } of cutsOf([...settled.findings, ...covered])) {
     // The first bytes of a finding longer than the window are gone already.
     const start = Math.max(0, offset - from);
     parts.push(bytes.slice(copied, start), encoder.encode(label));

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import type { Finding, Scanner } from "../finding.ts";
+import type { Finding, Inspection, Scanner, Undecoded } from "../finding.ts";
 import { ScanLimitError } from "../spans.ts";
 
 /** What a window holds; offsets from its first byte. */
 export interface WindowScan {
   readonly findings: readonly Finding[];
+  readonly undecoded: readonly Undecoded[];
   /** More findings than are kept: the whole window counts as one. */
   readonly crowded: boolean;
 }
@@ -21,11 +22,15 @@ const SUBSTITUTE = 0x1a;
 /** Scans bytes that may be cut or malformed. */
 export function scanWindow(scanner: Scanner, bytes: Uint8Array): WindowScan {
   try {
-    return { findings: scanner.scan(textOf(bytes)), crowded: false };
+    return { ...inspect(scanner, textOf(bytes)), crowded: false };
   } catch (error) {
-    if (error instanceof ScanLimitError) return { findings: [], crowded: true };
+    if (error instanceof ScanLimitError) return { findings: [], undecoded: [], crowded: true };
     throw error;
   }
+}
+
+function inspect(scanner: Scanner, text: string): Inspection {
+  return scanner.inspect?.(text) ?? { findings: scanner.scan(text), undecoded: [] };
 }
 
 function textOf(bytes: Uint8Array): string {

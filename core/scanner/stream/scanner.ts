@@ -11,7 +11,7 @@
  * @module
  */
 import { classAt, SPACE, TERMINATOR } from "../byte_class.ts";
-import type { Finding, Scanner } from "../finding.ts";
+import type { Finding, Scanner, Undecoded, UndecodedReason } from "../finding.ts";
 import { SCANNER_LIMITS } from "../limits.ts";
 import { findCut, forceCut, rangeAcross, type Uncut } from "./cut.ts";
 import { cutCharacter, scanWindow } from "./scan_window.ts";
@@ -32,9 +32,10 @@ export interface Unjudged {
   readonly end: number;
   /**
    * `window`: longer than the window, so judged in pieces, or covered whole when it is a finding;
-   * `crowded`: more findings than are kept, so the whole part counts as sensitive.
+   * `crowded`: more findings than are kept, so the whole part counts as sensitive; else why it could
+   * not be decoded, and it counts as sensitive too.
    */
-  readonly reason: "window" | "crowded";
+  readonly reason: "window" | "crowded" | UndecodedReason;
 }
 
 /** What became certain. */
@@ -147,19 +148,25 @@ export class Scan {
     const bytes = this.#window.slice(from, this.#window.to);
     const length = final ? bytes.length : bytes.length - cutCharacter(bytes);
     this.#looked_to = this.#window.to;
-    const { findings, crowded } = scanWindow(this.#scanner, bytes.subarray(0, length));
-    if (crowded) return this.#settleWhole(from + length);
-    if (final) return this.#settle(this.#window.to, findings);
+    const seen = scanWindow(this.#scanner, bytes.subarray(0, length));
+    const { findings, undecoded } = seen;
+    if (seen.crowded) return this.#settleWhole(from + length);
+    if (final) return this.#settle(this.#window.to, findings, undecoded);
     const start = this.#settled - from;
     const last = length - this.#context_bytes;
     if (last <= start) return;
-    const cut = findCut(bytes, length, start, last, findings);
-    if (cut >= 0) return this.#settle(from + cut, findings);
-    if (full) this.#force(bytes, length, findings);
+    const cut = findCut(bytes, length, start, last, [...findings, ...undecoded]);
+    if (cut >= 0) return this.#settle(from + cut, findings, undecoded);
+    if (full) this.#force(bytes, length, findings, undecoded);
   }
 
   /** The window is full and has no good place to cut at. */
-  #force(bytes: Uint8Array, length: number, findings: readonly Finding[]): void {
+  #force(
+    bytes: Uint8Array,
+    length: number,
+    findings: readonly Finding[],
+    undecoded: readonly Undecoded[],
+  ): void {
     const { from } = this.#window;
     const start = this.#settled - from;
     const last = length - this.#context_bytes;
@@ -169,7 +176,7 @@ export class Scan {
     const cut = forceCut(bytes, start, last, own);
     if (cut < 0) return;
     this.#unjudged.push({ offset: from + cut, end: from + cut, reason: "window" });
-    this.#settle(from + cut, findings);
+    this.#settle(from + cut, findings, undecoded);
   }
 
   /** What overlaps fills the window: the finding that reaches furthest stands for its end. */
@@ -213,7 +220,7 @@ export class Scan {
     this.#pass(to, []);
   }
 
-  #settle(to: number, findings: readonly Finding[]): void {
+  #settle(to: number, findings: readonly Finding[], undecoded: readonly Undecoded[]): void {
     const { from } = this.#window;
     const settled: Finding[] = [];
     for (const finding of findings) {
@@ -221,6 +228,12 @@ export class Scan {
       // Before: was reported. Behind: will be, when all around it is seen.
       if (offset < this.#settled || offset >= to) continue;
       settled.push({ ...finding, offset, end: finding.end + from });
+    }
+    for (const { offset, end, reason } of undecoded) {
+      // A part that a forced cut divides is named on both sides.
+      const start = Math.max(offset + from, this.#settled);
+      const stop = Math.min(end + from, to);
+      if (start < stop) this.#unjudged.push({ offset: start, end: stop, reason });
     }
     this.#findings.push(...settled);
     this.#pass(to, settled);

@@ -276,3 +276,15 @@ Deno.test("more findings than are kept hide the part they are in, and name it", 
   const out = new TextDecoder().decode(passed.bytes) + new TextDecoder().decode(rest.bytes);
   assert.ok(!out.includes("AbCdEfGh"));
 });
+
+Deno.test("a part of a stream that cannot be decoded within bounds is covered, and named", () => {
+  let hidden = "sk-ant-api03-Abcd1234Efgh5678";
+  for (let depth = 0; depth < SCANNER_LIMITS.decode_depth + 2; depth++) hidden = btoa(hidden);
+  const redactor = createStreamRedactor({ scanner: DEFAULT_SCANNER });
+  const passed = [redactor.push(encoder.encode(`before ${hidden} after it`)), redactor.end()];
+  const out = passed.map(({ bytes }) => new TextDecoder().decode(bytes)).join("");
+  assert.ok(out.startsWith("before [REDACTED:Custom]") && out.endsWith(" after it"), out);
+  assert.deepEqual(passed.flatMap(({ unjudged }) => unjudged.map(({ reason }) => reason)), [
+    "depth",
+  ]);
+});

@@ -78,6 +78,8 @@ export interface Scanner {
   scan(text: string): Finding[];
   /** Like `scan`, and names what could not be decoded, where a scanner decodes at all. */
   inspect?(text: string): Inspection;
+  /** The same for bytes, compressed ones too. */
+  inspectBytes?(bytes: Uint8Array): Inspection;
 }
 
 /** Why a part of a text was not looked behind. */

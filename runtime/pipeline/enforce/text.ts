@@ -103,7 +103,7 @@ export class TextGuard {
     const lossy = this.#lossy.decode(bytes);
     // deno-lint-ignore no-control-regex -- NUL bytes are what UTF-16 puts between ASCII letters
     const bare = lossy.replaceAll(/[\ufffd\u0000]/g, "");
-    let dirty = false;
+    let dirty = this.#hidden(bytes);
     for (const text of lossy === bare ? [lossy] : [lossy, bare]) {
       const findings = this.#find(text, tally);
       if (findings?.length === 0) continue;
@@ -116,9 +116,27 @@ export class TextGuard {
     return this.#encoder.encode(UNDECODABLE);
   }
 
+  /** Whether bytes are compressed with something in them that may not pass, or cannot be seen. */
+  #hidden(bytes: Uint8Array): boolean {
+    try {
+      const inspected = this.#scanner.inspectBytes?.(bytes);
+      const compressed = inspected?.findings.some((finding) =>
+        finding.source !== "locale" && finding.via !== undefined
+      );
+      return compressed === true || (inspected?.undecoded.length ?? 0) > 0;
+    } catch {
+      return true;
+    }
+  }
+
   #find(text: string, tally: Tally): readonly Finding[] | undefined {
     try {
-      return this.#scanner.scan(text);
+      if (this.#scanner.inspect === undefined) return this.#scanner.scan(text);
+      const { findings, undecoded } = this.#scanner.inspect(text);
+      if (undecoded.length === 0) return findings;
+      // What is encoded beyond the scanner's bounds is not known to be clean.
+      tally.unscannable++;
+      return undefined;
     } catch {
       // Too many findings, or a scanner that fails: nothing of the text may pass then.
       tally.unscannable++;

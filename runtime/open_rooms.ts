@@ -80,6 +80,8 @@ export async function openRooms(shared: Shared): Promise<Rooms> {
       broker: broker?.status() ?? { state: "unconfigured" },
     }),
     close: async (signal) => {
+      // Before the record goes out: the broker's last counts belong to it.
+      await broker?.close();
       // What was accepted goes out now if it can; what cannot stays on disk.
       await Promise.all([forwarder?.flush(signal), nats?.flush(signal)]);
       await ends.disposeAsync();

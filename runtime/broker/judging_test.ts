@@ -235,13 +235,13 @@ Deno.test("repeats become events of bounded size that name agent, question and c
     count: at,
   }));
   const events = repeatEvents(agent, { from_ms: 1, until_ms: 2, repeats }, () => "id");
-  assert.equal(events.length, 3);
+  assert.equal(events.length, BROKER_LIMITS.repeats_named + 1);
   const [first] = events;
   assert.equal(first?.agentId?.agentId, "a");
-  assert.equal(first?.detail.case, "toolCall");
-  if (first?.detail.case !== "toolCall") return;
-  const told = JSON.parse(new TextDecoder().decode(first.detail.value.argsJson));
-  assert.deepEqual(told.repeats[1], { question: "read /1", result: "allow", count: 1 });
+  assert.equal(first?.decision, 1);
+  const names = events.map(({ detail }) => detail.case === "toolCall" ? detail.value.toolName : "");
+  assert.equal(names[0], "deno.broker.repeats: 249 × allow: read /249");
+  assert.equal(names.at(-1), "deno.broker.repeats: 11175 × allow: 150 further questions");
 });
 
 Deno.test("questions over the bound take their turn in order, and one whose asker is gone is not asked", async () => {

@@ -22,6 +22,8 @@ export const BROKER_LIMITS = {
   denials_recorded_each: 16,
   /** Kinds of repeats counted between two records. At it the record is written at once. */
   counted_questions: 1_000,
+  /** Repeated questions that one record names; the further ones are summed by their answer. */
+  repeats_named: 100,
   /** Milliseconds between two records of repeats; nothing repeated: no record. */
   count_interval_ms: 10_000,
   /** Directories a process may be in, as far as its requests tell. More: relative paths are refused. */

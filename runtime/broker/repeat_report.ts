@@ -1,35 +1,47 @@
 /**
- * Counts of repeated answers as events for the pipeline, which redacts, keeps and sends them.
+ * Counts of repeated answers as events for the pipeline, which redacts, keeps and sends them. The
+ * count stands in the event's name: of a reported tool call that is what every record keeps.
  *
  * @module
  */
 import { create } from "@bufbuild/protobuf";
 import { audit, common } from "../../proto/mod.ts";
 import type { BrokerAgent } from "./judge.ts";
+import { BROKER_LIMITS } from "./limits.ts";
 import type { Repeat, Repeats } from "./repeats.ts";
 
-/** Under this name the counts stand in the record. */
+/** What the names of these events begin with. */
 export const REPEATS_TOOL = "deno.broker.repeats";
 
-/** Counts in one event, so that no field of it is too long to be scanned. */
-const REPEATS_PER_EVENT = 100;
-
 const TOOL_CALL = 2;
+const DECISIONS = { allow: 1, deny: 2 } as const;
+
+/** Characters of a question in one name. */
+const QUESTION_CHARS_MAX = 512;
 
 /**
- * The events of one stretch of counting.
+ * The events of one stretch of counting: one a question, the most repeated first; those beyond the
+ * bound are summed by result.
  *
  * @param newId A fresh UUID each call.
  */
 export function repeatEvents(
   agent: BrokerAgent,
-  { from_ms, until_ms, repeats }: Repeats,
+  { until_ms, repeats }: Repeats,
   newId: () => string,
 ): audit.AuditEvent[] {
-  const events: audit.AuditEvent[] = [];
-  for (let at = 0; at < repeats.length; at += REPEATS_PER_EVENT) {
-    const some = repeats.slice(at, at + REPEATS_PER_EVENT).map(shown);
-    events.push(create(audit.AuditEventSchema, {
+  const sorted = [...repeats].sort((a, b) => b.count - a.count);
+  const named = sorted.slice(0, BROKER_LIMITS.repeats_named);
+  const rest = sorted.slice(BROKER_LIMITS.repeats_named);
+  const sums = (["allow", "deny"] as const).flatMap((result): Repeat[] => {
+    const of = rest.filter((one) => one.result === result);
+    const count = of.reduce((sum, one) => sum + one.count, 0);
+    return of.length === 0 ? [] : [{ key: `${of.length} further questions`, result, count }];
+  });
+  return [...named, ...sums].map(({ key, result, count }) => {
+    // The parts of a key are separated by what no reader of a record wants to see.
+    const question = key.replaceAll("\0", " ").slice(0, QUESTION_CHARS_MAX).toWellFormed();
+    return create(audit.AuditEventSchema, {
       eventId: newId(),
       agentId: create(common.AgentIdSchema, {
         orgId: agent.org_id,
@@ -38,22 +50,13 @@ export function repeatEvents(
       }),
       occurredAt: { unixMs: BigInt(until_ms) },
       actionType: TOOL_CALL,
+      decision: DECISIONS[result],
       traceId: agent.trace_id,
       detail: {
         case: "toolCall",
-        value: {
-          toolName: REPEATS_TOOL,
-          succeeded: true,
-          argsJson: new TextEncoder().encode(JSON.stringify({ from_ms, until_ms, repeats: some })),
-        },
+        value: { toolName: `${REPEATS_TOOL}: ${count} × ${result}: ${question}`, succeeded: true },
       },
       labels: { source: "permission_broker" },
-    }));
-  }
-  return events;
-}
-
-/** The parts of a key are separated by what no reader of a record wants to see. */
-function shown({ key, result, count }: Repeat): Record<string, unknown> {
-  return { question: key.replaceAll("\0", " ").slice(0, 512), result, count };
+    });
+  });
 }

@@ -110,6 +110,7 @@ Deno.test("an unmodified script under -A: an allowed read works, a forbidden fil
         catch (e) { if (e.message.includes("to allow it")) break; }
         await new Promise((done) => setTimeout(done, 20));
       }
+      for (let i = 0; i < 30; i++) Deno.statSync("notes.txt");
       const attempt = async (f) => { try { await f(); console.log("done"); } catch (e) { console.log(e.name, e.message); } };
       await attempt(() => Deno.readTextFile("/etc/passwd"));
       await attempt(() => fetch("https://evil.example/"));
@@ -142,6 +143,10 @@ Deno.test("an unmodified script under -A: an allowed read works, a forbidden fil
     assert.match(token ?? "", /^NotCapable denied by policy: the path belongs to the runtime/);
     assert.match(variables ?? "", /^did:key:z6Mk\S+ t1$/, "registered with the run's own gateway");
     assert.equal(typed, "typed");
+    const log = `${directory}/.aasm/run/deno/gateway/audit/gateway-default.jsonl`;
+    const record = await Deno.readTextFile(log);
+    assert.match(record, /deno\.broker\.repeats: \d+ × allow: read [^"]*notes\.txt/);
+    assert.match(record, /path not in filesystem allowlist/);
   });
 });
 

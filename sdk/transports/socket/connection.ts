@@ -74,13 +74,14 @@ export class SocketConnection {
    * @throws {GatewayUnavailableError} naming the path and what went wrong.
    */
   static async open(options: ConnectionOptions): Promise<SocketConnection> {
-    const connection = new SocketConnection(options);
+    let connection: SocketConnection | undefined;
     try {
+      connection = new SocketConnection(options);
       await connection.#shakeHands();
       return connection;
     } catch (error) {
       const why = error instanceof Error ? error.message : String(error);
-      connection.close(why);
+      connection?.close(why);
       throw new GatewayUnavailableError(`no connection to \`${options.path}\`: ${why}`, error);
     }
   }

@@ -19,9 +19,13 @@ export interface Assessment {
     | "pii"
     | "generic"
     | "custom";
+  /** Canonical category (§2.8). */
   readonly category: string;
+  /** What a leak of it means. */
   readonly severity: "critical" | "high" | "medium" | "low";
+  /** How sure the scanner is that it is what it is called. */
   readonly confidence: "high" | "medium" | "low";
+  /** By its form, by its statistics, or because the policy says so. */
   readonly method: "deterministic" | "heuristic" | "policy_defined";
 }
 
@@ -152,6 +156,7 @@ export function statusOf({ confidence }: Assessment): "confirmed" | "suspected" 
 
 /** A canonical category in parts. */
 export interface Category {
+  /** One of the 14. */
   readonly base: (typeof CATEGORY_BASES)[number];
   /** `scheme:variant` or `locale/variant`, without the brackets; absent for a bare base. */
   readonly qualifier?: string;

@@ -42,10 +42,13 @@ export type CredentialKind = (typeof CREDENTIAL_KINDS)[number] | "Custom";
 
 /** A finding of a built-in detector or a policy pattern. Offsets are UTF-8 bytes of the text. */
 export interface CredentialFinding {
+  /** A built-in detector, or a pattern of the policy. */
   readonly source: "builtin" | "pattern";
+  /** The frozen kind it is, or is filed under. */
   readonly kind: CredentialKind;
+  /** First byte. */
   readonly offset: number;
-  /** Exclusive. */
+  /** Byte behind the last. */
   readonly end: number;
   /** The precise rule, where the frozen kinds have no name for it, e.g. `stripe_key`. */
   readonly detector?: DetectorName;
@@ -57,10 +60,15 @@ export interface CredentialFinding {
 
 /** A finding of a locale pack, e.g. category `NATIONAL_ID[zh-TW/arc_new]`. */
 export interface LocaleFinding {
+  /** A locale pack. */
   readonly source: "locale";
+  /** Canonical category (contract `interception` §2.8). */
   readonly category: string;
+  /** First byte. */
   readonly offset: number;
+  /** Byte behind the last. */
   readonly end: number;
+  /** Raised one step where a label such as `統編` stands before it. */
   readonly confidence: "high" | "medium" | "low";
 }
 

@@ -12,7 +12,7 @@ export {
   parseCategory,
   statusOf,
 } from "./classification.ts";
-export { type DetectorName, DETECTORS } from "./detectors/catalog.ts";
+export { type DetectorEntry, type DetectorName, DETECTORS } from "./detectors/catalog.ts";
 export * from "./finding.ts";
 export { SCANNER_LIMITS } from "./limits.ts";
 export { isKnownLocalePack } from "./locale/pack.ts";

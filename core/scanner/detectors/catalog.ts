@@ -11,7 +11,8 @@
  */
 import type { Assessment } from "../classification.ts";
 
-type Entry = Assessment & {
+/** What a detector's findings are judged as, and the source of its shape. */
+export type DetectorEntry = Assessment & {
   /** The vendor's page, standard or source that gives the shape. */
   readonly source: string;
 };
@@ -22,19 +23,29 @@ function entry(
   severity: Assessment["severity"],
   source: string,
   confidence: Assessment["confidence"] = "high",
-): Entry {
+): DetectorEntry {
   return { group, category, severity, confidence, method: "deterministic", source };
 }
 
-const token = (category: string, source: string, confidence?: Assessment["confidence"]): Entry =>
+const token = (
+  category: string,
+  source: string,
+  confidence?: Assessment["confidence"],
+): DetectorEntry =>
   entry("auth_token", `ACCESS_TOKEN[${category}]`, "critical", source, confidence);
-const key = (category: string, source: string, confidence?: Assessment["confidence"]): Entry =>
-  entry("api_key", `API_KEY[${category}]`, "critical", source, confidence);
-const cloud = (category: string, source: string, confidence?: Assessment["confidence"]): Entry =>
-  entry("cloud_credential", category, "critical", source, confidence);
-const address = (scheme: string): Entry =>
+const key = (
+  category: string,
+  source: string,
+  confidence?: Assessment["confidence"],
+): DetectorEntry => entry("api_key", `API_KEY[${category}]`, "critical", source, confidence);
+const cloud = (
+  category: string,
+  source: string,
+  confidence?: Assessment["confidence"],
+): DetectorEntry => entry("cloud_credential", category, "critical", source, confidence);
+const address = (scheme: string): DetectorEntry =>
   entry("database_url", `DATABASE_CONNECTION_URI[${scheme}:uri]`, "high", "RFC 3986 §3.2.1");
-const private_key = (scheme: string, source: string): Entry =>
+const private_key = (scheme: string, source: string): DetectorEntry =>
   entry("private_key", `PRIVATE_KEY[${scheme}]`, "critical", source);
 
 const GITLAB = "docs.gitlab.com/security/tokens (token prefixes)";
@@ -128,7 +139,7 @@ export const DETECTOR_NAMES = [
 export type DetectorName = (typeof DETECTOR_NAMES)[number];
 
 /** By name. */
-export const DETECTORS: Readonly<Record<DetectorName, Entry>> = {
+export const DETECTORS: Readonly<Record<DetectorName, DetectorEntry>> = {
   json_web_token: token("jwt:compact", "RFC 7519 §3, RFC 7515 §3.1", "medium"),
   google_api_key: key("google:api_key", "cloud.google.com/docs/authentication/api-keys"),
   google_oauth_secret: cloud(

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { assess } from "../scanner/classification.ts";
 import type { Finding } from "../scanner/finding.ts";
 import { DEFAULT_SCANNER, redact } from "../scanner/mod.ts";
 
@@ -10,8 +11,9 @@ import { DEFAULT_SCANNER, redact } from "../scanner/mod.ts";
 export const CLEAN_TEXT_CHARS_MAX = 512;
 
 /**
- * Removes credentials from an identifier. High-entropy and e-mail findings stay: a did:key and a
- * trace id look random, and an agent may well be named after a mailbox.
+ * Removes credentials from an identifier. Guesses stay (high entropy, e-mail): a did:key and a trace
+ * id look random, and an agent may well be named after a mailbox. What a detector knows by its form
+ * goes, whichever frozen kind it is reported under.
  */
 export function clean(value: string): string {
   const cut = value.length > CLEAN_TEXT_CHARS_MAX
@@ -23,9 +25,6 @@ export function clean(value: string): string {
   } catch {
     return "[REDACTED]";
   }
-  const certain = findings.filter((finding) =>
-    finding.source !== "builtin" ||
-    (finding.kind !== "GenericHighEntropy" && finding.kind !== "EmailAddress")
-  );
+  const certain = findings.filter((finding) => assess(finding).method !== "heuristic");
   return certain.length === 0 ? cut : redact(cut, certain);
 }

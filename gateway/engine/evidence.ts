@@ -208,7 +208,8 @@ function programOf(command: string): string {
 }
 
 /** The usual id: a short word in which no deterministic detector can find anything. Saves the scan. */
-const PLAIN = /^(?!.*(?:gh[pousr]_|github_pat_|:\/\/|\d[\d. ]{7}))[a-z0-9 _./:]{0,40}$/;
+const PLAIN =
+  /^(?!.*(?:gh[pousr]_|github_pat_|_[a-z0-9]{16}|:\/\/|\d[\d. ]{7}))[a-z0-9 _./:]{0,40}$/;
 /** Texts whose JSON form is remembered; at the bound all are forgotten and made again. */
 const REMEMBERED_MAX = 4_096;
 const remembered = new Map<string, string>();

@@ -67,3 +67,56 @@ Deno.test("every numbered trap of the contract is pinned by a test named after i
   const all = Array.from({ length: TRAPS }, (_, index) => index + 1);
   assert.deepEqual(all.filter((number) => !found.has(number)), []);
 });
+
+/** Cases of contract `interception` §10 that belong to the scanner and to the runtime. */
+const INTERCEPTION: readonly (readonly [group: string, first: number, last: number])[] = [
+  ["10.1", 1, 36],
+  ["10.6", 101, 105],
+];
+/** Traps of contract `interception` §9.1 to §9.3; R17 is the kernel program's, R15 the proxy's. */
+const INTERCEPTION_TRAPS = [
+  ...Array.from({ length: 14 }, (_, at) => `R${at + 1}`),
+  "R16",
+  ...Array.from({ length: 14 }, (_, at) => `S${at + 1}`),
+  ...Array.from({ length: 4 }, (_, at) => `C${at + 1}`),
+];
+
+Deno.test("every scanner and runtime case of the interception contract is a test of that name", async () => {
+  const found = new Set<string>();
+  for await (const path of testFiles(ROOT.replace(/\/$/, ""))) {
+    if (path.endsWith("/conformance_ids_test.ts")) continue;
+    const text = await Deno.readTextFile(path);
+    // `interception 10.1 #7: …`, `interception 10.1 #10/#11`, `interception 10.6 #101`, ranges `#2–3`.
+    for (
+      const [, group = "", list = ""] of text.matchAll(
+        /interception (10\.\d) ((?:[#\d/, –-]|and)+)/g,
+      )
+    ) {
+      for (const [, first = "", last = first] of list.matchAll(/#?(\d+)(?:[–-]#?(\d+))?/g)) {
+        for (let n = Number(first); n <= Number(last); n++) found.add(`${group} #${n}`);
+      }
+    }
+    // A table of cases, `[7, "text", …]`, each made a test by its number.
+    if (text.includes("`interception 10.1 #${id}")) {
+      for (const [, id = ""] of text.matchAll(/\[\s*(\d{1,2}),/g)) found.add(`10.1 #${id}`);
+    }
+  }
+  const missing: string[] = [];
+  for (const [group, first, last] of INTERCEPTION) {
+    for (let n = first; n <= last; n++) {
+      if (!found.has(`${group} #${n}`)) missing.push(`${group} #${n}`);
+    }
+  }
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("every trap of the runtime, the scanner and the SDK is pinned by a test named after it", async () => {
+  const found = new Set<string>();
+  for await (const path of testFiles(ROOT.replace(/\/$/, ""))) {
+    const text = await Deno.readTextFile(path);
+    for (const [, names = ""] of text.matchAll(/["'`][Tt]raps? ((?:[RSC]\d+(?:, | and )?)+)/g)) {
+      for (const [name] of names.matchAll(/[RSC]\d+/g)) found.add(name);
+    }
+  }
+  assert.deepEqual(INTERCEPTION_TRAPS.filter((name) => !found.has(name)), []);
+});

@@ -19,6 +19,7 @@ Deno.test("every task and file that the README and docs name exists", async () =
     "approvals",
     "architecture",
     "compliance",
+    "detectors",
     "not-yet",
     "permission-broker",
     "runtime",

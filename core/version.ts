@@ -1,2 +1,2 @@
 /** Version of every program of the suite. */
-export const VERSION = "0.3.0";
+export const VERSION = "0.4.0";

@@ -59,6 +59,8 @@ export class FakeGateway implements GatewayPart {
   /** Whether pings are answered. */
   answering = true;
   authority_ms = 1_500;
+  /** Epoch that the newest ping says is in force at the runtime. */
+  acknowledged = 0n;
   readonly checks: policy.CheckActionRequest[] = [];
   readonly resumes: (string | undefined)[] = [];
   readonly reported: audit.AuditEvent[] = [];
@@ -137,7 +139,10 @@ export class FakeGateway implements GatewayPart {
       if (kind.case === "hello") {
         const value = this.first ?? this.snapshot();
         feed.send(create(runtime.FollowEventSchema, { kind: { case: "snapshot", value } }));
-      } else if (kind.case === "ping" && this.answering) {
+        continue;
+      }
+      if (kind.case === "ping") this.acknowledged = kind.value.epoch;
+      if (kind.case === "ping" && this.answering) {
         feed.send(create(runtime.FollowEventSchema, {
           kind: {
             case: "pong",

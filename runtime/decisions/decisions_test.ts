@@ -258,6 +258,20 @@ Deno.test("a gateway that contradicts itself is distrusted by name: all is denie
   }
 });
 
+Deno.test("a snapshot that keeps the policy is in force under its own epoch, and may not be replayed", async () => {
+  await using world = open();
+  const { gateway, room } = world;
+  await following(world);
+  const { policy: _, ...later } = gateway.snapshot();
+  gateway.push(create(runtime.RuntimeSnapshotSchema, later));
+  await until(() => gateway.acknowledged === later.epoch, "its acknowledgement");
+  assert.equal((await world.ask()).decision, 1);
+  assert.equal(world.spool.decided().at(-1)?.epoch, later.epoch);
+  gateway.first = create(runtime.RuntimeSnapshotSchema, later);
+  gateway.push(gateway.first);
+  await until(() => room.status().following.state === "distrusted", "the replay");
+});
+
 Deno.test("a lease larger than was asked for is a lie, too", async () => {
   await using world = open({
     prepare: (gateway) => {

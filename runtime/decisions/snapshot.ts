@@ -114,7 +114,10 @@ function policyOf(
   suspended: boolean,
 ): CompiledPolicy | string {
   if (message === undefined) {
-    if (before !== undefined) return before;
+    if (before !== undefined) {
+      // Field by field: everything else of it, its epoch above all, is no longer true.
+      return { policy: before.policy, policy_digest: before.policy_digest };
+    }
     // Nothing is decided by it; everything is forwarded.
     return suspended ? NOTHING : "it has no policy";
   }

@@ -10,7 +10,7 @@ import {
   type CheckActionRequest,
   CheckActionRequestSchema,
 } from "@agent-assembly/proto/policy";
-import { shownText } from "./errors.ts";
+import { InvalidActError, shownText } from "./errors.ts";
 import { exactJson, type JsonValue } from "./json.ts";
 
 /** A call of a named tool. */
@@ -120,6 +120,11 @@ export interface FixedAct<A extends Act = Act> {
  * @throws {InvalidActError} when it holds what JSON cannot, or is too large.
  */
 export function fixAct<A extends Act>(act: A): FixedAct<A> {
+  if (act.kind === "tool_call" || act.kind === "tool_result") {
+    if (typeof act.tool !== "string" || act.tool === "") {
+      throw new InvalidActError("`tool` of an act is not sound: expected a text that is not empty");
+    }
+  }
   switch (act.kind) {
     case "tool_call": {
       const text = exactJson(act.args ?? {}, `arguments of ${describeAct(act)}`);
@@ -136,10 +141,55 @@ export function fixAct<A extends Act>(act: A): FixedAct<A> {
       return { act: { ...act, result }, text };
     }
     case "process":
-      return { act: { ...act, args: [...act.args] } };
+      return { act: checked({ ...act, args: [...act.args] }) };
+    case "llm_call":
+    case "file":
+    case "network":
+      return { act: checked({ ...act }) };
     default:
-      return { act: { ...act } };
+      throw new InvalidActError("the act's `kind` is not known: expected one like `tool_call`");
   }
+}
+
+/** Largest number the wire holds for tokens and ports. */
+const INT32_MAX = 2 ** 31 - 1;
+
+/** An act that no question can be made of must not look like one that nobody answered. */
+function checked<A extends Act>(act: A): A {
+  const expect = (field: string, holds: boolean, expected: string) => {
+    if (!holds) {
+      throw new InvalidActError(`\`${field}\` of an act is not sound: expected ${expected}`);
+    }
+  };
+  const text = (field: string, value: unknown) =>
+    expect(field, typeof value === "string" && value !== "", "a text that is not empty");
+  switch (act.kind) {
+    case "llm_call":
+      text("model", act.model);
+      expect(
+        "prompt_tokens",
+        Number.isInteger(act.prompt_tokens) && act.prompt_tokens >= 0 &&
+          act.prompt_tokens <= INT32_MAX,
+        `a whole number from 0 to ${INT32_MAX}`,
+      );
+      break;
+    case "file":
+      text("path", act.path);
+      break;
+    case "network":
+      text("host", act.host);
+      expect(
+        "port",
+        Number.isInteger(act.port) && act.port >= 0 && act.port <= 65_535,
+        "a whole number from 0 to 65535",
+      );
+      break;
+    case "process":
+      text("program", act.program);
+      expect("args", act.args.every((one) => typeof one === "string"), "texts");
+      break;
+  }
+  return act;
 }
 
 /** The question about an act; the transport adds the agent's credential. */

@@ -36,6 +36,7 @@ import type { Notice } from "./notice.ts";
 import { type PreflightFinding, preflightScan, redactAct, type Redaction } from "./redaction.ts";
 import { denialOf, refusalOf, unansweredOf } from "./refusal.ts";
 import { readDecision } from "./response_map.ts";
+import { redactedError, thrownData } from "./thrown.ts";
 
 /** Leave to act: what may happen now, once. */
 export interface Clearance<A extends Act = Act> {
@@ -97,6 +98,11 @@ export interface GovernedAgentParts {
   readonly sdk_version: string;
   /** Told what a person may want to see. What it throws is ignored. */
   readonly onNotice?: (notice: Notice) => void;
+}
+
+/** What one answer allows, and whether it was to be redacted for that. */
+interface Reply<A extends Act> extends Clearance<A> {
+  readonly redacted: boolean;
 }
 
 /** Asks before it acts. Make one with `govern()` or `initAssembly()`. */
@@ -174,7 +180,7 @@ export class GovernedAgent implements AsyncDisposable {
    *
    * @param args Plain data.
    * @param run Gets the arguments that were allowed, never the ones that were passed.
-   * @throws like {@linkcode check}, and what `run` throws.
+   * @throws like {@linkcode check}, and what `run` throws, as {@linkcode checkFailure} lets it be seen.
    */
   async callTool<T>(
     tool: string,
@@ -190,7 +196,12 @@ export class GovernedAgent implements AsyncDisposable {
       ...(source === undefined ? {} : { source }),
       ...(target_url === undefined ? {} : { target_url }),
     }, options);
-    const result = await run(act.args);
+    let result: T;
+    try {
+      result = await run(act.args);
+    } catch (error) {
+      throw await this.checkFailure(tool, error, options);
+    }
     if (options.result === "unchecked") return result;
     return await this.checkResult(tool, result, options) as T;
   }
@@ -215,6 +226,29 @@ export class GovernedAgent implements AsyncDisposable {
       ...(source === undefined ? {} : { source }),
     }, options);
     return act.result;
+  }
+
+  /**
+   * Asks about what a tool threw before anybody sees it: models and logs read errors as well.
+   *
+   * @returns The very error where nothing had to be cut out, otherwise a new one of the same name
+   * whose message holds labels, with no cause and no stack of the first.
+   * @throws like {@linkcode check}; then nothing of the error must be shown.
+   */
+  async checkFailure(
+    tool: string,
+    error: unknown,
+    options: CheckOptions & Pick<ToolCallOptions, "source"> = {},
+  ): Promise<unknown> {
+    const shown = thrownData(error);
+    const { source } = options;
+    const { act, redactions } = await this.check({
+      kind: "tool_result",
+      tool,
+      result: shown,
+      ...(source === undefined ? {} : { source }),
+    }, options);
+    return redactions.length === 0 ? error : redactedError(act.result, shown);
   }
 
   /**
@@ -268,15 +302,40 @@ export class GovernedAgent implements AsyncDisposable {
     await this.shutdown();
   }
 
+  /**
+   * Asks, and asks once more about the redacted act where the answer is to cut something out: what
+   * was left over here, whoever decides finds there.
+   */
   async #ask<A extends Act>(fixed: FixedAct<A>, options: CheckOptions): Promise<Clearance<A>> {
-    const { act } = fixed;
-    const question = questionOf(fixed, this.agent, {
+    const operation = {
       trace_id: options.operation?.trace_id ?? this.trace_id,
       span_id: options.operation?.span_id ?? (++this.#spans).toString(16).padStart(16, "0"),
-    });
+    };
     const signal = options.signal === undefined
       ? this.#end.signal
       : AbortSignal.any([options.signal, this.#end.signal]);
+    const first = await this.#askOnce(fixed, operation, signal);
+    // A person's yes is for one act and was spent on it: nobody would say it again by themselves.
+    if (!first.redacted || first.by === "approval") return first;
+    const again = await this.#askOnce(fixAct(first.act), operation, signal);
+    if (again.redacted) {
+      throw new CredentialLeakBlockedError({
+        act: describeAct(first.act),
+        reason: "what could be cut out here is not all that is found on the other side",
+        policy_rule: "",
+        changes: [],
+      }, again.redactions.map(({ kind }) => kind));
+    }
+    return { ...again, redactions: first.redactions };
+  }
+
+  async #askOnce<A extends Act>(
+    fixed: FixedAct<A>,
+    operation: Operation,
+    signal: AbortSignal,
+  ): Promise<Reply<A>> {
+    const { act } = fixed;
+    const question = questionOf(fixed, this.agent, operation);
     let answer: CheckAnswer;
     try {
       const timeout_ms = this.#answer_timeout_ms;
@@ -326,7 +385,7 @@ export class GovernedAgent implements AsyncDisposable {
     fixed: FixedAct<A>,
     answer: CheckAnswer,
     by: "policy" | "approval",
-  ): Clearance<A> {
+  ): Reply<A> {
     const { act } = fixed;
     const { response, audit_index } = answer;
     const told = {
@@ -335,7 +394,7 @@ export class GovernedAgent implements AsyncDisposable {
     };
     switch (readDecision(response.decision, true)) {
       case "allow":
-        return { act, by, redactions: [], ...told };
+        return { act, by, redactions: [], redacted: false, ...told };
       case "redact": {
         const cut = redactAct(fixed, response.redact);
         if (!cut.ok) {
@@ -345,7 +404,7 @@ export class GovernedAgent implements AsyncDisposable {
           );
         }
         this.#tell({ type: "redacted", act: describeAct(act), redactions: cut.redactions });
-        return { act: cut.act, by, redactions: cut.redactions, ...told };
+        return { act: cut.act, by, redactions: cut.redactions, redacted: true, ...told };
       }
       case "deny":
       case "pending":
@@ -364,7 +423,7 @@ export class GovernedAgent implements AsyncDisposable {
     { act }: FixedAct<A>,
     error: unknown,
     signal: AbortSignal,
-  ): Clearance<A> {
+  ): Reply<A> {
     // Whoever stopped waiting did not get a yes, whatever the posture.
     signal.throwIfAborted();
     // Only a missing answer may be stood in for: a refusal of this package is one already.
@@ -372,7 +431,7 @@ export class GovernedAgent implements AsyncDisposable {
     const unanswered = unansweredOf(act, messageOf(error), error);
     if (readDecision(undefined, this.fail_closed) !== "allow") throw unanswered;
     this.#tell({ type: "unanswered_allowed", act: describeAct(act), error: unanswered });
-    return { act, by: "unanswered", redactions: [] };
+    return { act, by: "unanswered", redactions: [], redacted: false };
   }
 
   #tellPending(act: Act, { response, reasons }: CheckAnswer): void {

@@ -44,6 +44,25 @@ function answer(
   };
 }
 
+/** What a question shows of arguments or an answer. */
+function textOf({ context }: CheckActionRequest): string {
+  const action = context?.action;
+  const bytes = action?.case === "toolCall"
+    ? action.value.argsJson
+    : action?.case === "toolResult"
+    ? action.value.resultJson
+    : new Uint8Array();
+  return new TextDecoder().decode(bytes);
+}
+
+/** Like a gateway that redacts by kind: finds what is in clear, allows what is not. */
+const redacting: Answering = (question) =>
+  Promise.resolve(
+    textOf(question).includes(GITHUB_PAT)
+      ? answer(Decision.REDACT, { kinds: ["GitHubPat"], reason: "found" })
+      : answer(Decision.ALLOW),
+  );
+
 function client(check: Answering, settle: Answering = check): CheckClient & { asked: number } {
   return {
     asked: 0,
@@ -90,10 +109,14 @@ Deno.test("response mapping never turns anything but ALLOW, REDACT or fail-open 
     fc.oneof(fc.integer({ min: -2, max: 12 }), fc.constant(undefined)),
     fc.boolean(),
     async (first, second, fail_closed) => {
-      const reply = (decision: number | undefined): Answering => () =>
+      const reply = (decision: number | undefined): Answering => (question) =>
         decision === undefined
           ? Promise.reject(new GatewayUnavailableError("gone"))
-          : Promise.resolve(answer(decision, { kinds: ["GitHubPat"], approvalId: "a" }));
+          : Promise.resolve(
+            decision === Decision.REDACT && textOf(question).includes("[REDACTED")
+              ? answer(Decision.ALLOW)
+              : answer(decision, { kinds: ["GitHubPat"], approvalId: "a" }),
+          );
       const agent = governed(reply(first), reply(second), { fail_closed });
       let happened: unknown;
       const act = agent.callTool("t", { token: GITHUB_PAT }, (args) => {
@@ -171,9 +194,7 @@ Deno.test("refusals have a type an agent can act on", async () => {
 });
 
 Deno.test("a redaction replaces arguments before the act and results on the way back", async () => {
-  const agent = governed(() =>
-    Promise.resolve(answer(Decision.REDACT, { kinds: ["GitHubPat"], reason: "found" }))
-  );
+  const agent = governed(redacting);
   let seen: unknown;
   const result = await agent.callTool("push", { to: "x", auth: { token: GITHUB_PAT } }, (args) => {
     seen = args;
@@ -181,6 +202,112 @@ Deno.test("a redaction replaces arguments before the act and results on the way 
   });
   assert.deepEqual(seen, { to: "x", auth: { token: "[REDACTED:GitHubPat]" } });
   assert.deepEqual(result, { log: "pushed with [REDACTED:GitHubPat]", n: 1 } as unknown);
+});
+
+Deno.test("trap R9: a redacted act is asked about again, and happens only when that is allowed", async () => {
+  const texts: string[] = [];
+  let second: number = Decision.ALLOW;
+  const agent = governed((question) => {
+    texts.push(textOf(question));
+    return Promise.resolve(
+      texts.length % 2 === 1
+        ? answer(Decision.REDACT, { kinds: ["GitHubPat"], reason: "found" })
+        : answer(second, { kinds: ["GitHubPat"], reason: "still" }),
+    );
+  });
+  const act = { kind: "tool_call", tool: "push", args: { token: GITHUB_PAT, also: "nightjar" } };
+  const clearance = await agent.check({ ...act, kind: "tool_call" });
+  assert.deepEqual(texts[1], '{"token":"[REDACTED:GitHubPat]","also":"nightjar"}');
+  assert.deepEqual(clearance.redactions, [{ kind: "GitHubPat", count: 1 }]);
+  for (second of [Decision.REDACT, Decision.DENY, Decision.PENDING, 0, 77]) {
+    await assert.rejects(agent.check({ ...act, kind: "tool_call" }), AssemblyError, `${second}`);
+  }
+});
+
+Deno.test("what cannot be decoded here counts as sensitive, whatever else was named", async () => {
+  let packed = GITHUB_PAT;
+  for (let n = 0; n < 12; n++) packed = btoa(packed);
+  const agent = governed((question) =>
+    Promise.resolve(
+      textOf(question).includes(packed.slice(0, 40))
+        ? answer(Decision.REDACT, { kinds: ["Custom"], reason: "found" })
+        : answer(Decision.ALLOW),
+    )
+  );
+  const { act, redactions } = await agent.check({
+    kind: "tool_call",
+    tool: "push",
+    args: { note: "kept", packed },
+  });
+  assert.deepEqual(redactions.map(({ kind }) => kind), ["Custom"]);
+  const shown = JSON.stringify(act.args);
+  assert.ok(shown.includes("kept") && !shown.includes(packed.slice(0, 40)), shown);
+  assert.ok(agent.preflight(packed).some(({ kind }) => kind === "Custom"));
+});
+
+Deno.test("trap D1: what a tool throws is judged before anybody sees it", async () => {
+  const agent = governed(redacting);
+  const harmless = new RangeError("no such file");
+  await assert.rejects(
+    agent.callTool("read", {}, () => Promise.reject(harmless)),
+    (error) => error === harmless,
+  );
+  const inMessage = new TypeError(`401 for ${GITHUB_PAT}`);
+  const inCause = new Error("failed", { cause: new Error(`Bearer ${GITHUB_PAT}`) });
+  const inProperty = Object.assign(new Error("failed"), { config: { token: GITHUB_PAT } });
+  const inMany = new AggregateError([new Error(GITHUB_PAT)], "failed");
+  const thrown = [inMessage, inCause, inProperty, inMany, GITHUB_PAT, { token: GITHUB_PAT }];
+  for (const one of thrown) {
+    const fail = () => {
+      throw one;
+    };
+    const wrapped = wrapFunction(agent, fail, { describe: () => ({}) });
+    for (const call of [agent.callTool("read", {}, fail), wrapped()]) {
+      const error: unknown = await call.then(() => undefined, (reason) => reason);
+      assert.ok(error instanceof Error && error !== one);
+      assert.ok(!Deno.inspect(error, { depth: 9 }).includes(GITHUB_PAT), error.name);
+    }
+  }
+  const refusing = governed((question) =>
+    Promise.resolve(
+      answer(question.context?.action.case === "toolResult" ? Decision.DENY : Decision.ALLOW),
+    )
+  );
+  await assert.rejects(
+    refusing.callTool("read", {}, () => Promise.reject(inMessage)),
+    (error) => error instanceof PolicyViolationError && error.cause === undefined,
+  );
+});
+
+Deno.test("an act that no question can be made of is refused, in every posture", async () => {
+  const agent = governed(() => Promise.reject(new GatewayUnavailableError("gone")), undefined, {
+    fail_closed: false,
+  });
+  const acts: unknown[] = [
+    { kind: "llm_call", model: "m", prompt_tokens: 1.5 },
+    { kind: "llm_call", model: "m", prompt_tokens: 2 ** 40 },
+    { kind: "network", host: "a", port: 70_000, protocol: "https" },
+    { kind: "network", host: 7, port: 443, protocol: "https" },
+    { kind: "file", operation: "read", path: undefined },
+    { kind: "process", program: "ls", args: [{}] },
+    { kind: "tool_call", tool: "", args: {} },
+    { kind: "constructor" },
+  ];
+  for (const act of acts) {
+    await assert.rejects(agent.check(act as never), InvalidActError, JSON.stringify(act));
+  }
+});
+
+Deno.test("tools that would not be found are refused instead of passing ungoverned", () => {
+  const context = governed(redacting);
+  const tool = { execute: () => 1 };
+  class Tools {
+    readonly search = tool;
+  }
+  const fresh = Object.defineProperty({}, "search", { get: () => ({ ...tool }), enumerable: true });
+  for (const tools of [new Map([["search", tool]]), new Tools(), fresh]) {
+    assert.throws(() => withAssembly(tools as never, { context }), ConfigurationError);
+  }
 });
 
 Deno.test("a kind that cannot be found here is not acted on", async () => {

@@ -22,6 +22,8 @@ export const SDK_LIMITS = {
   changes_listed: 5,
   /** Acts that wait for an answer at once. More: refused with `overloaded`. */
   acts_in_flight: 4_096,
+  /** Causes of one thrown error that are judged with it. More: none of it is shown. */
+  thrown_parts: 16,
   /** Redirects one governed `fetch` follows, each asked about. More: an error. */
   fetch_redirects: 20,
 } as const;

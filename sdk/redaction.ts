@@ -7,6 +7,7 @@
 import {
   createScanner,
   type Finding,
+  type Inspection,
   labelOf,
   redact as redactSpans,
   type Scanner,
@@ -41,6 +42,9 @@ export type RedactionResult<A extends Act = Act> =
 /** Path of an instruction that covers the whole text: too many findings to list. */
 const WHOLE_TEXT = "$";
 const WHOLE_LABEL = "[REDACTED]";
+
+/** Kind by which answers name what could not be decoded, beside what a policy's own patterns find. */
+const UNDECODED_KIND = "Custom";
 
 const SCANNER: Scanner = createScanner({ patterns: [], locale_packs: ["zh-TW"] });
 
@@ -107,7 +111,8 @@ function cutJson(text: string, kinds: readonly string[], scanner: Scanner): Cut 
 }
 
 function cutLeaves(value: JsonValue, kinds: readonly string[], scanner: Scanner): JsonValue {
-  const cut = (text: string) => redactSpans(text, named(scanner.scan(text), kinds));
+  const cut = (text: string) => redactSpans(text, sensitive(text, kinds, scanner));
+  const numbers = new Map<string, number>();
   const walk = (node: JsonValue): JsonValue => {
     if (typeof node === "string") return cut(node);
     if (typeof node === "number") {
@@ -118,23 +123,32 @@ function cutLeaves(value: JsonValue, kinds: readonly string[], scanner: Scanner)
     if (Array.isArray(node)) return node.map(walk);
     if (typeof node !== "object" || node === null) return node;
     const copy: Record<string, JsonValue> = Object.create(null);
-    for (const [key, one] of Object.entries(node)) copy[freeKey(cut(key), copy)] = walk(one);
+    for (const [key, one] of Object.entries(node)) {
+      copy[freeKey(cut(key), copy, numbers)] = walk(one);
+    }
     return copy;
   };
   return walk(value);
 }
 
 /** Two secrets as names may become one label: the second gets a number. */
-function freeKey(key: string, taken: Readonly<Record<string, JsonValue>>): string {
+function freeKey(
+  key: string,
+  taken: Readonly<Record<string, JsonValue>>,
+  numbers: Map<string, number>,
+): string {
   if (!(key in taken)) return key;
-  for (let n = 2;; n++) if (!(`${key}#${n}` in taken)) return `${key}#${n}`;
+  for (let n = (numbers.get(key) ?? 1) + 1;; n++) {
+    numbers.set(key, n);
+    if (!(`${key}#${n}` in taken)) return `${key}#${n}`;
+  }
 }
 
-/** Findings of the named kinds, or why they cannot all be cut. */
+/** What is to be cut out of a text, or why not all of it can be. */
 function find(text: string, kinds: readonly string[], scanner: Scanner): Finding[] | string {
   let findings: Finding[];
   try {
-    findings = named(scanner.scan(text), kinds);
+    findings = sensitive(text, kinds, scanner);
   } catch {
     return "too much was found to cut";
   }
@@ -146,14 +160,27 @@ function find(text: string, kinds: readonly string[], scanner: Scanner): Finding
 
 function isClean(text: string, kinds: readonly string[], scanner: Scanner): boolean {
   try {
-    return named(scanner.scan(text), kinds).length === 0;
+    return sensitive(text, kinds, scanner).length === 0;
   } catch {
     return false;
   }
 }
 
-function named(findings: readonly Finding[], kinds: readonly string[]): Finding[] {
-  return findings.filter((finding) => kinds.includes(kindOf(finding)));
+/** Findings of the named kinds, and what cannot be decoded: nobody knows it to be clean. */
+function sensitive(text: string, kinds: readonly string[], scanner: Scanner): Finding[] {
+  const { findings, undecoded } = inspected(text, scanner);
+  const named = findings.filter((finding) => kinds.includes(kindOf(finding)));
+  const unknown = undecoded.map(({ offset, end }): Finding => ({
+    source: "pattern",
+    kind: UNDECODED_KIND,
+    offset,
+    end,
+  }));
+  return [...named, ...unknown].sort((a, b) => a.offset - b.offset);
+}
+
+function inspected(text: string, scanner: Scanner): Inspection {
+  return scanner.inspect?.(text) ?? { findings: scanner.scan(text), undecoded: [] };
 }
 
 function kindOf(finding: Finding): string {
@@ -169,14 +196,25 @@ function counted(findings: readonly Finding[]): Redaction[] {
     .sort((a, b) => a.kind < b.kind ? -1 : 1);
 }
 
-/** What a scan of a text would call its findings; nothing leaves the process. */
+/**
+ * What a scan of a text would call its findings, and as `Custom` what it cannot decode; nothing leaves
+ * the process.
+ */
 export function preflightScan(text: string, scanner: Scanner = SCANNER): PreflightFinding[] {
-  return scanner.scan(text).map((finding) => ({
+  const { findings, undecoded } = inspected(text, scanner);
+  const unknown = undecoded.map(({ offset, end }) => ({
+    kind: UNDECODED_KIND,
+    offset,
+    end,
+    label: WHOLE_LABEL,
+  }));
+  const known = findings.map((finding) => ({
     kind: kindOf(finding),
     offset: finding.offset,
     end: finding.end,
     label: labelOf(finding),
   }));
+  return [...known, ...unknown].sort((a, b) => a.offset - b.offset);
 }
 
 /** One finding of the preflight scan. Offsets are UTF-8 bytes. */

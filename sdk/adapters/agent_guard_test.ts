@@ -15,9 +15,9 @@ import type { Guard } from "./guard.ts";
 const KEY = "AKIAIOSFODNN7EXAMPLE";
 const LABEL = "[REDACTED:AwsAccessKey]";
 
-/** A guard whose gateway answers with one decision, and what it was shown. */
+/** A guard whose gateway gives one answer until it is asked about a redacted text, and what it was shown. */
 function guarded(
-  decision: Decision,
+  first: Decision,
   { kinds = [], meanwhile }: { kinds?: readonly string[]; meanwhile?: () => void } = {},
 ): { guard: Guard; shown: string[] } {
   const shown: string[] = [];
@@ -27,6 +27,8 @@ function guarded(
     check(question) {
       shown.push(textOf(question));
       meanwhile?.();
+      const again = first === Decision.REDACT && shown.at(-1)?.includes("[REDACTED");
+      const decision = again ? Decision.ALLOW : first;
       const rules = kinds.map((kind) => ({ fieldPath: kind, replacement: "[REDACTED]" }));
       const redact = create(RedactInstructionsSchema, { rules });
       const reason = "tool denied by policy";

@@ -8,7 +8,7 @@ import { lstat, realpath } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { FileAct } from "../act.ts";
-import { ConfigurationError, InvalidActError } from "../errors.ts";
+import { ConfigurationError, InvalidActError, shownText } from "../errors.ts";
 import type { CheckOptions, GovernedAgent } from "../governed_agent.ts";
 
 /** Functions of `Deno` that are governed. */
@@ -81,6 +81,11 @@ async function entryOf(path: Path): Promise<string> {
 }
 
 function absoluteOf(path: Path): string {
+  if (typeof path !== "string" && !(path instanceof URL)) {
+    throw new InvalidActError(
+      "a file is named by a text or a `URL` here: bytes and open handles cannot be asked about",
+    );
+  }
   return resolve(path instanceof URL || path.startsWith("file:") ? fileURLToPath(path) : path);
 }
 
@@ -119,12 +124,13 @@ export function wrapDenoFiles(
     readTextFile: async (path, how) => await deno.readTextFile(await ask("read", path), how),
     readFile: async (path, how) => await deno.readFile(await ask("read", path), how),
     stat: async (path) => await deno.stat(await ask("read", path)),
-    writeTextFile: async (path, text, how) =>
+    // Options are read once: what is asked about is what is done.
+    writeTextFile: async (path, text, { ...how } = {}) =>
       await deno.writeTextFile(await ask(writing(how), path), text, how),
-    writeFile: async (path, bytes, how) =>
+    writeFile: async (path, bytes, { ...how } = {}) =>
       await deno.writeFile(await ask(writing(how), path), bytes, how),
-    mkdir: async (path, how) => await deno.mkdir(await ask("create", path), how),
-    remove: async (path, how) => await deno.remove(await ask("delete", path), how),
+    mkdir: async (path, { ...how } = {}) => await deno.mkdir(await ask("create", path), how),
+    remove: async (path, { ...how } = {}) => await deno.remove(await ask("delete", path), how),
     rename: async (from, to) => {
       const source = await ask("delete", from);
       await deno.rename(source, await ask("create", to));
@@ -163,13 +169,28 @@ export async function wrapNodeFiles(
 ): Promise<GovernedNodeFiles> {
   const inner = files ?? await import("node:fs/promises");
   const ask = asker(agent, options);
+  // The one option that changes what is done to the file is read once, and always said.
+  const flagged = async (path: Path, options: unknown, usual: string) => {
+    const { flag = usual, ...rest } = typeof options === "string"
+      ? { encoding: options }
+      : { ...Object(options) };
+    let place: Path = path;
+    for (const operation of flagOperations(flag)) place = await ask(operation, place);
+    return { place, how: { ...rest, flag } };
+  };
   const wrapped = {
-    readFile: async (path: Path, ...rest: unknown[]) =>
-      await call(inner.readFile, await ask("read", path), ...rest),
-    writeFile: async (path: Path, data: unknown, ...rest: unknown[]) =>
-      await call(inner.writeFile, await ask(flagged(rest[0]), path), data, ...rest),
-    appendFile: async (path: Path, data: unknown, ...rest: unknown[]) =>
-      await call(inner.appendFile, await ask("append", path), data, ...rest),
+    readFile: async (path: Path, options?: unknown) => {
+      const { place, how } = await flagged(path, options, "r");
+      return await call(inner.readFile, place, how);
+    },
+    writeFile: async (path: Path, data: unknown, options?: unknown) => {
+      const { place, how } = await flagged(path, options, "w");
+      return await call(inner.writeFile, place, data, how);
+    },
+    appendFile: async (path: Path, data: unknown, options?: unknown) => {
+      const { place, how } = await flagged(path, options, "a");
+      return await call(inner.appendFile, place, data, how);
+    },
     mkdir: async (path: Path, ...rest: unknown[]) =>
       await call(inner.mkdir, await ask("create", path), ...rest),
     rm: async (path: Path, ...rest: unknown[]) =>
@@ -193,9 +214,24 @@ function call(run: unknown, ...args: unknown[]): unknown {
   return (run as (...args: unknown[]) => unknown)(...args);
 }
 
-function flagged(options: unknown): Operation {
-  const flag: unknown = typeof options === "object" && options !== null
-    ? Reflect.get(options, "flag")
-    : undefined;
-  return typeof flag === "string" && flag.startsWith("a") ? "append" : "write";
+/** What a flag of `node:fs` lets be done to a file, in words of policy. */
+const FLAG_OPERATIONS: ReadonlyMap<unknown, readonly Operation[]> = new Map<
+  unknown,
+  readonly Operation[]
+>([
+  ...["r", "rs", "sr"].map((flag) => [flag, ["read"]] as const),
+  ...["w", "wx", "xw"].map((flag) => [flag, ["write"]] as const),
+  ...["a", "ax", "xa", "as", "sa"].map((flag) => [flag, ["append"]] as const),
+  ...["r+", "rs+", "sr+", "w+", "wx+", "xw+"].map((flag) => [flag, ["read", "write"]] as const),
+  ...["a+", "ax+", "xa+", "as+", "sa+"].map((flag) => [flag, ["read", "append"]] as const),
+]);
+
+function flagOperations(flag: unknown): readonly Operation[] {
+  const operations = FLAG_OPERATIONS.get(flag);
+  if (operations !== undefined) return operations;
+  throw new InvalidActError(
+    `the flag \`${
+      shownText(String(flag))
+    }\` is not known here: expected one like \`r\`, \`w\`, \`a\`, \`r+\``,
+  );
 }

@@ -30,9 +30,30 @@ const WRAPPED = new WeakMap<object, GovernedAgent>();
  */
 export function withAssembly<T extends ToolMap>(tools: T, options: WithAssemblyOptions): T {
   const { context, ...call } = options;
+  requireMap(tools);
   const plans = Object.entries(tools).map(([key, tool]) => planOf(key, tool, context));
   for (const plan of plans) plan?.(call);
   return tools;
+}
+
+/** What does not show its tools by `Object.entries` would pass with none of them governed. */
+function requireMap(tools: object): void {
+  const prototype: object | null = Object.getPrototypeOf(tools);
+  const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (!plain && !Array.isArray(tools)) {
+    throw new ConfigurationError(
+      "tools are expected as a plain object or a list: in a `Map` or a class instance none of them " +
+        "would be found, so none governed",
+    );
+  }
+  for (const [key, { value }] of Object.entries(Object.getOwnPropertyDescriptors(tools))) {
+    if (Array.isArray(tools) && key === "length") continue;
+    if (typeof value !== "object" && typeof value !== "function" || value === null) {
+      throw new ConfigurationError(
+        `tool \`${key}\` is no object of the map itself: it cannot be governed in place`,
+      );
+    }
+  }
 }
 
 type Plan = (call: Omit<WithAssemblyOptions, "context">) => void;
@@ -125,7 +146,12 @@ export function wrapFunction<A extends readonly unknown[], R>(
         changes: [{ text: "pass plain data instead of a described value", who: "developer" }],
       }, kinds);
     }
-    const result = await run(...args);
+    let result: R;
+    try {
+      result = await run(...args);
+    } catch (error) {
+      throw await agent.checkFailure(tool, error, call);
+    }
     return call.result === "unchecked" ? result : await agent.checkResult(tool, result, call) as R;
   };
 }

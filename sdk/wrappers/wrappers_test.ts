@@ -176,3 +176,34 @@ Deno.test("a file is asked about by the place its path leads to: a link cannot s
     assert.equal(await node.readFile(new URL(`file://${directory}/open/a`), "utf8"), "ab");
   });
 });
+
+Deno.test("a flag that writes is asked about as what it does, and cannot change while asking", async () => {
+  await inDirectory(async (directory) => {
+    const path = `${directory}/a`;
+    await Deno.writeTextFile(path, "kept");
+    const { agent, asked } = judged((action) =>
+      action.case === "fileOp" && ["read", "append"].includes(action.value.operation)
+    );
+    const node = await wrapNodeFiles(agent);
+    await assert.rejects(node.readFile(path, { flag: "w+" }), PolicyViolationError);
+    await assert.rejects(node.appendFile(path, "x", { flag: "w" }), PolicyViolationError);
+    await assert.rejects(node.readFile(path, { flag: "rw?" }), InvalidActError);
+    const bytes = new TextEncoder().encode(path);
+    await assert.rejects(node.readFile(bytes as never), InvalidActError);
+    let reads = 0;
+    const changing = Object.defineProperty({}, "flag", {
+      get: () => reads++ === 0 ? "a" : "w",
+      enumerable: true,
+    });
+    await node.writeFile(path, "+", changing);
+    const how = { append: true };
+    const write = wrapDenoFiles(agent).writeTextFile(path, "+", how);
+    how.append = false;
+    await write;
+    assert.equal(await node.readFile(path, "utf8"), "kept++");
+    assert.deepEqual(
+      asked.slice(0, 3).map((one) => one.case === "fileOp" && one.value.operation),
+      ["read", "write", "write"],
+    );
+  });
+});

@@ -30,6 +30,22 @@ function code(source: string): string {
     .replace(/`(?:\\.|[^`\\])*`|"(?:\\.|[^"\\])*"/g, '""');
 }
 
+Deno.test("trap C3: the browser build has a real surface, which decides, scans and refuses", async () => {
+  const surface: Record<string, unknown> = { ...await import("../../sdk/browser.ts") };
+  const functions = Object.keys(surface).filter((name) => typeof surface[name] === "function");
+  for (const name of ["governWith", "localPolicy", "preflightScan", "withAssembly", "wrapFetch"]) {
+    assert.ok(functions.includes(name), `\`${name}\` is not exported`);
+  }
+  const { governWith, localPolicy } = await import("../../sdk/browser.ts");
+  const source = "tools:\n  '*': { allow: false }\n  search: { allow: true }\n";
+  const client = localPolicy([{ file: "page.yaml", source }], { agent_id: "page" });
+  const agent = governWith({ agent: { agent_id: "page" }, client });
+  const allowed = await agent.decide({ kind: "tool_call", tool: "search", args: {} });
+  const refused = await agent.decide({ kind: "tool_call", tool: "deploy", args: {} });
+  assert.deepEqual([allowed.allowed, refused.allowed], [true, false]);
+  assert.deepEqual(agent.preflight(GITHUB_PAT).map(({ kind }) => kind), ["GitHubPat"]);
+});
+
 Deno.test("the browser build reaches no Node built-in and no Deno namespace", async () => {
   const graph: Graph = JSON.parse(await run(["info", "--json", "sdk/browser.ts"]));
   const ours = graph.modules.filter(({ specifier }) => specifier.startsWith(`file://${ROOT}`));

@@ -32,7 +32,14 @@ export interface Connection {
 export type Origin =
   | { readonly source: "sdk"; readonly connection: Connection }
   | { readonly source: "broker"; readonly pid: number }
-  | { readonly source: "proxy" | "ebpf"; readonly pid?: number };
+  | { readonly source: "proxy" | "ebpf"; readonly pid?: number }
+  /** The runtime's own word: no client's claim is in it. The connection is the one it is about. */
+  | { readonly source: "runtime"; readonly connection?: Connection; readonly pid?: number };
+
+/** The connection that an event came over, or is about; absent where there is none. */
+export function connectionOf(origin: Origin): Connection | undefined {
+  return origin.source === "sdk" || origin.source === "runtime" ? origin.connection : undefined;
+}
 
 /** Who decides. One promise a query; none blocks another, the socket keeps their order. */
 export interface DecisionsPart {

@@ -27,6 +27,7 @@ import {
 import type { Log } from "./log.ts";
 import type { ClientMessages } from "./parts.ts";
 import { openRooms } from "./open_rooms.ts";
+import { degradationEvent } from "./pipeline/own_events.ts";
 import type { Rooms } from "./rooms.ts";
 import { readSecretLine } from "./secret_file.ts";
 import type { Timers } from "./timers.ts";
@@ -103,7 +104,7 @@ export async function startRuntime(
     own_uid: system.own_uid,
     ...system.libc === undefined ? {} : { libc: system.libc },
   });
-  view.rooms = rooms;
+  view.opened(rooms);
   opened.defer(() => rooms.close(time.left));
 
   const file = await bindSocket(config.ipc.socket, system.own_uid);
@@ -153,7 +154,6 @@ export async function startRuntime(
 class RuntimeView {
   readonly metrics = new Metrics();
   readonly attestation: Attestation;
-  rooms: Rooms | undefined;
   server: IpcServer | undefined;
   file: SocketFile | undefined;
   readonly #config: RuntimeConfig;
@@ -161,6 +161,7 @@ class RuntimeView {
   readonly #timers: Timers;
   readonly #started_us: number;
   readonly #degradations: Degradation[] = [];
+  #rooms: Rooms | undefined;
 
   constructor(config: RuntimeConfig, system: System, timers: Timers, log: Log) {
     this.#config = config;
@@ -168,21 +169,28 @@ class RuntimeView {
     this.#timers = timers;
     this.#started_us = timers.monotonic_us();
     this.attestation = new Attestation({
-      looks: systemLooks(config.layers),
+      looks: systemLooks(config.layers, system.libc),
       override: parseLayers(config.layers.override),
       version: VERSION,
       platform: `${Deno.build.arch}-${Deno.build.os}`,
       now_ms: timers.now_ms,
       broker: () => ({
         selected: config.broker_socket !== undefined,
-        serving: this.rooms?.brokerServing() === true,
+        serving: this.#rooms?.brokerServing() === true,
       }),
       onDegraded: (degradation) => this.#degraded(degradation, log),
     });
   }
 
+  /** There is a pipeline now: what was missing from the start goes into it. */
+  opened(rooms: Rooms): void {
+    this.#rooms = rooms;
+    for (const degradation of this.#degradations) this.#record(degradation, rooms);
+  }
+
   report(): HealthReport {
-    const { attestation, rooms, file, server } = this;
+    const { attestation, file, server } = this;
+    const rooms = this.#rooms;
     const sound = rooms?.failed() !== true && file?.inPlace() !== false;
     const attested = attestation.report();
     const verified_states = attestation.verifiedStates();
@@ -223,6 +231,14 @@ class RuntimeView {
     this.metrics.add("aa_layer_degradations_total", 1, { layer: degradation.layer });
     const { layer, reason, remaining_layers } = degradation;
     log("warn", "a protection layer is missing", { layer, reason, remaining_layers });
+    if (this.#rooms !== undefined) this.#record(degradation, this.#rooms);
+  }
+
+  #record(degradation: Degradation, { pipeline }: Rooms): void {
+    const event = degradationEvent(crypto.randomUUID(), degradation);
+    pipeline.report(event, { source: "runtime" }).catch(() => {
+      this.metrics.add("aa_layer_degradation_events_lost_total");
+    });
   }
 }
 

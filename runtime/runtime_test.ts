@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
-import { common } from "../proto/mod.ts";
+import { until } from "./_fixture.ts";
+import { type audit, common } from "../proto/mod.ts";
 import { parseArguments, type RuntimeConfig } from "./config.ts";
 import { HandTimers, queryFrame, RawClient, reportFrame } from "./ipc/ipc_fixture.ts";
 import { publicIdKey, seededKey } from "../proto/ipc/mod.ts";
 import type { LogFields, LogLevel } from "./log.ts";
+import { openRooms } from "./open_rooms.ts";
+import type { Origin } from "./parts.ts";
 import { type Runtime, startRuntime, type Surroundings } from "./runtime.ts";
 import { SYSTEM_TIMERS } from "./timers.ts";
 
@@ -28,7 +31,9 @@ interface Started {
   readonly [Symbol.asyncDispose]: () => Promise<void>;
 }
 
-async function start(...argv: string[]): Promise<Started> {
+const start = (...argv: string[]): Promise<Started> => startIn({}, ...argv);
+
+async function startIn(more: Partial<Surroundings>, ...argv: string[]): Promise<Started> {
   const directory = await Deno.makeTempDir();
   await Deno.chmod(directory, 0o700);
   const parsed = parseArguments([
@@ -45,6 +50,7 @@ async function start(...argv: string[]): Promise<Started> {
     runtime = await startRuntime(parsed.config, {
       ...SURROUNDINGS,
       log: (level, message, fields) => lines.push({ level, message, fields }),
+      ...more,
     });
   } catch (error) {
     await Deno.remove(directory, { recursive: true });
@@ -87,6 +93,40 @@ Deno.test("a runtime is ready, healthy and measurable, and claims what was seen 
   assert.deepEqual(after.protection.verified_states, ["evaluated"]);
   assert.equal(after.rooms.ipc.connections, 1);
   assert.match(await (await started.get("/metrics")).text(), /^aa_active_connections 1$/m);
+});
+
+Deno.test("a layer that is missing from the start, or later, is on record", async () => {
+  const reported: { readonly event: audit.AuditEvent; readonly origin: Origin }[] = [];
+  await using started = await startIn(
+    {
+      rooms: async (shared) => {
+        const rooms = await openRooms(shared);
+        return {
+          ...rooms,
+          pipeline: {
+            report: (event, origin) => {
+              reported.push({ event, origin });
+              return rooms.pipeline.report(event, origin);
+            },
+          },
+        };
+      },
+    },
+    "--layers",
+    "sdk",
+  );
+  assert.deepEqual(reported.map(({ event }) => event.labels["layer"]), ["ebpf", "proxy"]);
+  const [first] = reported;
+  assert.deepEqual(first?.origin, { source: "runtime" });
+  assert.ok(first.event.detail.case === "toolCall");
+  assert.equal(
+    first.event.detail.value.toolName,
+    "runtime.layer_degraded: ebpf: left out by the override; remaining: sdk",
+  );
+  await until(async () => {
+    const health = await (await started.get("/health")).json();
+    return health.rooms.spool.kept_rows === 2 && health.events_processed === 0;
+  }, "both on disk");
 });
 
 Deno.test("an event is on disk before a client that counts hears of it", async () => {

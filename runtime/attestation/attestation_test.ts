@@ -16,8 +16,8 @@ import { detectLayers, layerBits, layerText, type Looks, parseLayers } from "./l
 const EVERYTHING: Looks = {
   os: "linux",
   kernel: () => "6.1.0-18-amd64",
-  btf: () => true,
-  ebpf_socket: () => true,
+  btf: () => "there",
+  ebpf_socket: () => "there",
   proxy: () => "/usr/bin/aa-proxy",
 };
 
@@ -106,11 +106,20 @@ Deno.test("layers are found by looking, and each missing prerequisite is named",
   for (const kernel of ["5.7.19", "4.19.0", "", "unknown"]) {
     assert.deepEqual(present({ kernel: () => kernel }), ["proxy", "sdk"], kernel);
   }
-  assert.deepEqual(present({ btf: () => false }), ["proxy", "sdk"]);
-  assert.deepEqual(present({ ebpf_socket: () => false }), ["proxy", "sdk"]);
+  assert.deepEqual(present({ btf: () => "absent" }), ["proxy", "sdk"]);
+  assert.deepEqual(present({ ebpf_socket: () => "absent" }), ["proxy", "sdk"]);
+  assert.deepEqual(present({ btf: () => "unknown" }), ["proxy", "sdk"]);
   assert.deepEqual(present({ os: "darwin" }), ["proxy", "sdk"]);
   assert.deepEqual(present({ proxy: () => undefined }), ["ebpf", "sdk"]);
   assert.deepEqual(present({ os: "freebsd" }), ["sdk"]);
+});
+
+Deno.test("what this process may not look at is not said to be missing", () => {
+  const detail = (looks: Partial<Looks>) =>
+    detectLayers(undefined, { ...EVERYTHING, ...looks })[0]?.detail ?? "";
+  assert.equal(detail({ btf: () => "absent" }), "the kernel's BTF is not there");
+  assert.match(detail({ btf: () => "unknown" }), /BTF is there is not known: .* may not look/);
+  assert.match(detail({ ebpf_socket: () => "unknown" }), /socket is there is not known/);
 });
 
 Deno.test("an override replaces detection; an empty one is none", () => {
@@ -218,7 +227,7 @@ Deno.test("an inconclusive outcome claims nothing", () => {
 Deno.test("trap R14: layers are looked at again; one that goes is a degradation, once", () => {
   const state = scene();
   assert.equal(state.degradations.length, 0);
-  state.looks = { ...EVERYTHING, ebpf_socket: () => false };
+  state.looks = { ...EVERYTHING, ebpf_socket: () => "absent" };
   state.attestation.reprobe();
   state.attestation.reprobe();
   assert.equal(state.degradations.length, 1);

@@ -40,13 +40,16 @@ export function parseLayers(text: string | undefined): readonly LayerName[] | un
   return named.length === 0 ? undefined : named;
 }
 
+/** Whether something is there; `unknown` where this process may not look. */
+export type Presence = "there" | "absent" | "unknown";
+
 /** What detection looks at, each look a fresh one. */
 export interface Looks {
   readonly os: string;
   /** `uname -r`, e.g. `6.1.0-18-amd64`. */
   readonly kernel: () => string;
-  readonly btf: () => boolean;
-  readonly ebpf_socket: () => boolean;
+  readonly btf: () => Presence;
+  readonly ebpf_socket: () => Presence;
   /** Where an executable `aa-proxy` lies; `undefined` when nowhere. */
   readonly proxy: () => string | undefined;
 }
@@ -97,15 +100,17 @@ function detectEbpf(looks: Looks): FoundLayer {
       "the kernel is older than 5.8, or does not say",
     );
   }
-  if (!looks.btf()) {
-    return missing({ basis: "prerequisite_unmet", requirement: "BTF" }, "the kernel has no BTF");
-  }
-  if (!looks.ebpf_socket()) {
-    return missing(
-      { basis: "prerequisite_unmet", requirement: "loader socket" },
-      "the loader's socket is not there",
+  const unmet = (requirement: string, what: string, presence: "absent" | "unknown") =>
+    missing(
+      { basis: "prerequisite_unmet", requirement },
+      presence === "absent"
+        ? `${what} is not there`
+        : `whether ${what} is there is not known: this process may not look`,
     );
-  }
+  const btf = looks.btf();
+  if (btf !== "there") return unmet("BTF", "the kernel's BTF", btf);
+  const socket = looks.ebpf_socket();
+  if (socket !== "there") return unmet("loader socket", "the loader's socket", socket);
   return {
     name: "ebpf",
     present: true,

@@ -8,7 +8,8 @@ import type { DecisionsPart, Origin, PipelinePart } from "../parts.ts";
 import type { Attestation, ComponentName } from "./attestation.ts";
 import type { Outcome } from "./claims.ts";
 
-const COMPONENT_OF: Readonly<Record<Origin["source"], ComponentName>> = {
+/** What the runtime says itself is nobody's coverage. */
+const COMPONENT_OF: Readonly<Record<Exclude<Origin["source"], "runtime">, ComponentName>> = {
   sdk: "sdk",
   broker: "deno-broker",
   proxy: "proxy",
@@ -25,7 +26,7 @@ export function witnessedDecisions(
 ): DecisionsPart {
   const answer: DecisionsPart["answer"] = async (query, origin, signal) => {
     const response = await decisions.answer(query, origin, signal);
-    witness.witness(COMPONENT_OF[origin.source], outcomeOf(origin, response.decision));
+    seen(witness, origin, outcomeOf(origin, response.decision));
     return response;
   };
   const { explain, settle } = decisions;
@@ -37,12 +38,20 @@ export function witnessedDecisions(
     ...settle === undefined ? {} : {
       settle: async (query, pending, origin, signal) => {
         const response = await settle.call(decisions, query, pending, origin, signal);
-        witness.witness(COMPONENT_OF[origin.source], "held_for_approval");
-        witness.witness(COMPONENT_OF[origin.source], outcomeOf(origin, response.decision));
+        seen(witness, origin, "held_for_approval");
+        seen(witness, origin, outcomeOf(origin, response.decision));
         return response;
       },
     },
   };
+}
+
+function seen(
+  witness: Pick<Attestation, "witness">,
+  { source }: Origin,
+  outcome: Outcome,
+): void {
+  if (source !== "runtime") witness.witness(COMPONENT_OF[source], outcome);
 }
 
 function outcomeOf(origin: Origin, decision: common.Decision): Outcome {
@@ -59,7 +68,7 @@ export function witnessedPipeline(
   return {
     report: async (event, origin) => {
       await pipeline.report(event, origin);
-      witness.witness(COMPONENT_OF[origin.source], "recorded");
+      seen(witness, origin, "recorded");
     },
   };
 }

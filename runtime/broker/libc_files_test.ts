@@ -24,6 +24,7 @@ function openForTest(): Libc {
         geteuid: { parameters: [], result: "u32" },
         prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
         capget: { parameters: ["buffer", "buffer"], result: "i32" },
+        access: { parameters: ["buffer", "i32"], result: "i32" },
         readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
       }).symbols;
     } catch {

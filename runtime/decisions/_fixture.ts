@@ -45,12 +45,14 @@ export class MemorySpool implements SpoolPart {
 /** Listeners that remember. */
 export class Told implements PipelinePart, ClientMessages {
   readonly events: audit.AuditEvent[] = [];
+  readonly origins: Origin[] = [];
   readonly approvals: { readonly connection: number; readonly decision: event.ApprovalDecision }[] =
     [];
 
   /** @inheritdoc */
-  report = (reported: audit.AuditEvent): Promise<void> => {
+  report = (reported: audit.AuditEvent, origin: Origin): Promise<void> => {
     this.events.push(reported);
+    this.origins.push(origin);
     return Promise.resolve();
   };
   /** @inheritdoc */

@@ -9,14 +9,15 @@
 import { create } from "@bufbuild/protobuf";
 import { audit, type policy } from "../../proto/mod.ts";
 import { redactRules } from "../../proto/redact_rules.ts";
-import type {
-  ClientMessages,
-  DecisionsPart,
-  MetricsPart,
-  Origin,
-  PipelinePart,
-  RefusalWords,
-  SpoolPart,
+import {
+  type ClientMessages,
+  connectionOf,
+  type DecisionsPart,
+  type MetricsPart,
+  type Origin,
+  type PipelinePart,
+  type RefusalWords,
+  type SpoolPart,
 } from "../parts.ts";
 import type { Timers } from "../timers.ts";
 import { Approvals } from "./approvals.ts";
@@ -338,7 +339,15 @@ export class Decisions implements DecisionsPart {
       },
       labels: { source: "runtime" },
     });
-    pipeline.report(violation, origin).catch(() => {
+    // The runtime's own word: a client that says no version in it is no suspect.
+    const connection = connectionOf(origin);
+    const pid = origin.source === "sdk" ? undefined : origin.pid;
+    const own: Origin = {
+      source: "runtime",
+      ...(connection === undefined ? {} : { connection }),
+      ...(pid === undefined ? {} : { pid }),
+    };
+    pipeline.report(violation, own).catch(() => {
       metrics.add("aa_runtime_violation_events_lost_total");
     });
   }

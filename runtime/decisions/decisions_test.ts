@@ -183,6 +183,9 @@ Deno.test("losing the stream ends local decisions at once, whatever authority wa
   assert.match(denied.reason, /gateway unreachable: denied by fail-closed/);
   assert.equal(world.spool.decided().at(-1)?.because, "gateway_away");
   assert.equal(world.told.events.length, 1);
+  const [told] = world.told.origins;
+  assert.ok(told?.source === "runtime", "it is the runtime's word, not a client's claim");
+  assert.equal(told.connection?.id, 1);
 });
 
 Deno.test("a gateway that falls silent ends local decisions before it could think they still go on", async () => {

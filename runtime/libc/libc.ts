@@ -1,6 +1,6 @@
 /**
  * The few calls of the C library that Deno has no name for: who is at the other end of a socket,
- * where a link leads that an agent named, and which privileges this process holds.
+ * where a link leads that an agent named, what is there, and which privileges this process holds.
  *
  * Permission: `--allow-ffi=<the libc's exact path>`. It is given up as soon as the library is open,
  * so that nothing else can ever be loaded into the process; the calls opened here stay usable.
@@ -16,6 +16,7 @@ const SYMBOLS = {
   geteuid: { parameters: [], result: "u32" },
   prctl: { parameters: ["i32", "usize", "usize", "usize", "usize"], result: "i32" },
   capget: { parameters: ["buffer", "buffer"], result: "i32" },
+  access: { parameters: ["buffer", "i32"], result: "i32" },
   readlink: { parameters: ["buffer", "buffer", "usize"], result: "isize" },
 } as const;
 

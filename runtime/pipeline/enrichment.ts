@@ -5,7 +5,7 @@
  * @module
  */
 import type { audit } from "../../proto/mod.ts";
-import type { Origin } from "../parts.ts";
+import { connectionOf, type Origin } from "../parts.ts";
 import { RUNTIME_LABEL } from "./enforce/enforce.ts";
 import type { SdkVerdict } from "./identity.ts";
 
@@ -24,7 +24,7 @@ export interface Enrichment {
   /** Milliseconds since the epoch. */
   readonly received_at_ms: number;
   readonly source: Origin["source"];
-  /** Connection it came over; 0 when it came over none. */
+  /** Connection it came over, or is about; 0 when there is none. */
   readonly connection_id: number;
   /** Process it came from, by the kernel's word or a sidecar's; absent where nobody knows. */
   readonly pid?: number;
@@ -37,7 +37,7 @@ export interface Enrichment {
   readonly forged_trust_markers: number;
 }
 
-const SOURCES: readonly Origin["source"][] = ["sdk", "broker", "proxy", "ebpf"];
+const SOURCES: readonly Origin["source"][] = ["sdk", "broker", "proxy", "ebpf", "runtime"];
 const VERDICTS: readonly SdkVerdict[] = ["missing", "forged", "downgraded", "unverifiable", "ok"];
 
 /** The stored copy's labels. */
@@ -59,7 +59,8 @@ export function enrichmentLabels(enrichment: Enrichment): Record<string, string>
 
 /** The process an event came from. */
 export function pidOf(origin: Origin): number | undefined {
-  return origin.source === "sdk" ? origin.connection.peer?.pid : origin.pid;
+  if (origin.source === "sdk") return origin.connection.peer?.pid;
+  return origin.pid ?? connectionOf(origin)?.peer?.pid;
 }
 
 /** Reads a stored copy's labels back; what is missing or foreign has its least telling value. */

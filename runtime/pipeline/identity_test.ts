@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { Origin } from "../parts.ts";
 import { eventOf, fromClient, PipelineBench } from "./_pipeline_fixture.ts";
 import { compareVersions, sdkVerdict } from "./identity.ts";
 
@@ -33,6 +34,19 @@ Deno.test("trap R8: a client that signs its version but sets no label makes no t
   await bench.pipeline.report(eventOf(), fromClient("0.0.1-rc.6"));
   assert.equal(bench.spool.records.length, 1);
   assert.equal(bench.metrics.count("aa_runtime_sdk_tamper_suspected_total{kind=missing}"), 0);
+});
+
+Deno.test("what the runtime itself says of a client's act claims nothing, and is no tamper event", async () => {
+  await using bench = new PipelineBench();
+  const { connection } = fromClient("", 7) as Extract<Origin, { source: "sdk" }>;
+  const denial = eventOf({
+    detail: { case: "violation", value: { policyRule: "r", blockedAction: "a", reason: "why" } },
+    labels: { source: "runtime" },
+  });
+  await bench.pipeline.report(denial, { source: "runtime", connection });
+  assert.equal(bench.metrics.count("aa_runtime_sdk_tamper_suspected_total{kind=missing}"), 0);
+  assert.equal(bench.spool.records.length, 1);
+  assert.equal(bench.violations[0]?.connection, 7, "the client is told");
 });
 
 Deno.test("no version at all, and another than was signed, each make one tamper event", async () => {

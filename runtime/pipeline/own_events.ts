@@ -1,5 +1,5 @@
 /**
- * Events that nobody reported: the runtime's own word on a client's identity.
+ * Events that nobody reported: the runtime's own word on a client's identity, and on its layers.
  *
  * @module
  */
@@ -37,6 +37,34 @@ export function tamperEvent(
         reason: `event \`${about.eventId}\` is suspect: ${reasons.join(", and ")}`,
       },
     },
+  });
+}
+
+/** Name of the event that a missing layer is. */
+export const DEGRADED_EVENT = "runtime.layer_degraded";
+
+/**
+ * Says that a protection layer is missing (contract `interception` §1.1). In labels for those who
+ * listen here; in the name, too, because of a reported event the gateway's record keeps no more.
+ */
+export function degradationEvent(
+  event_id: string,
+  { layer, reason, remaining_layers, at_ms }: {
+    readonly layer: string;
+    readonly reason: string;
+    readonly remaining_layers: readonly string[];
+    readonly at_ms: number;
+  },
+): audit.AuditEvent {
+  const remaining = remaining_layers.join("+") || "none";
+  return create(audit.AuditEventSchema, {
+    eventId: event_id,
+    occurredAt: { unixMs: BigInt(Math.trunc(at_ms)) },
+    detail: {
+      case: "toolCall",
+      value: { toolName: `${DEGRADED_EVENT}: ${layer}: ${reason}; remaining: ${remaining}` },
+    },
+    labels: { source: "runtime", layer, reason, remaining_layers: remaining },
   });
 }
 

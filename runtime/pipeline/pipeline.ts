@@ -8,7 +8,14 @@ import { create } from "@bufbuild/protobuf";
 import { LIMITS } from "../../core/limits.ts";
 import type { Scanner } from "../../core/scanner/mod.ts";
 import { audit, common } from "../../proto/mod.ts";
-import type { ClientMessages, MetricsPart, Origin, PipelinePart, SpoolPart } from "../parts.ts";
+import {
+  type ClientMessages,
+  connectionOf,
+  type MetricsPart,
+  type Origin,
+  type PipelinePart,
+  type SpoolPart,
+} from "../parts.ts";
 import { SpoolError } from "../spool/failure.ts";
 import type { Timers } from "../timers.ts";
 import { Enforcer, SDK_VERSION_LABEL } from "./enforce/enforce.ts";
@@ -48,6 +55,7 @@ export interface PipelineOptions {
 
 /** What a pipeline is doing, for status and metrics. */
 export interface PipelineStatus {
+  /** From reporters; what the runtime says itself is only kept. */
   readonly received: number;
   readonly kept: number;
   /** Events that were not taken: the spool failed, or the runtime stopped. Their reporters know. */
@@ -111,8 +119,10 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
    * Nothing of the event is kept then, and who reported it must not go on as if it were.
    */
   async report(event: audit.AuditEvent, origin: Origin): Promise<void> {
-    this.#received++;
-    this.#options.metrics.add("aa_events_received_total");
+    if (origin.source !== "runtime") {
+      this.#received++;
+      this.#options.metrics.add("aa_events_received_total");
+    }
     try {
       const turn = this.#room.enter();
       if (turn !== undefined) await turn;
@@ -205,7 +215,7 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
     const known = {
       received_at_ms: this.#options.timers.now_ms(),
       source: origin.source,
-      connection_id: origin.source === "sdk" ? origin.connection.id : 0,
+      connection_id: connectionOf(origin)?.id ?? 0,
       ...(pid === undefined ? {} : { pid }),
       claimed_agent_id: this.#assign(event),
       ...(verdict === undefined ? {} : { sdk_verdict: verdict }),
@@ -297,9 +307,8 @@ export class Pipeline implements PipelinePart, AsyncDisposable {
     if (one.violation !== undefined) {
       metrics.add("aa_policy_violations_total");
       this.#subscribers.give([item]);
-      if (one.told && origin.source === "sdk") {
-        clients.violation(origin.connection.id, one.violation);
-      }
+      const connection = connectionOf(origin);
+      if (one.told && connection !== undefined) clients.violation(connection.id, one.violation);
       return;
     }
     this.#batch.push(item);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { deflateSync, gzipSync, zlibSync } from "fflate";
 import fc from "fast-check";
 import { SCANNER_LIMITS } from "../limits.ts";
+import { DEFAULT_SCANNER } from "../scanner.ts";
 import { copyForTest, searchForTest } from "./search_fixture.ts";
 import { decodeAndSearch, decodeBytes, type Decoding } from "./mod.ts";
 
@@ -313,4 +314,19 @@ Deno.test("trap S10: twice the text is twice the decoding, whatever it is made o
     assert.ok((spans[1] ?? 0) <= (spans[0] ?? 0) * 2.2 + 100, `${unit}: ${spans}`);
     assert.ok((spans[1] ?? 0) <= 40_000 * 40, `${unit}: ${spans}`);
   }
+});
+
+Deno.test("a token right behind an escape is parted from the letter the escape is written with", () => {
+  // As a tool call carries the lines of a file: `n` and `t` are no part of what follows them.
+  for (const escape of ["\\n", "\\t", "\\r", "\\\\n", "\\u0020", "%0A", "&nbsp;", "&#10;"]) {
+    const text = `{"file":"line${escape}ghp_abcd1234\\nline"}`;
+    const [found] = DEFAULT_SCANNER.scan(text);
+    assert.equal(found?.source === "builtin" && found.kind, "GitHubPat", text);
+    assert.equal(found?.offset, text.indexOf("ghp_"), text);
+  }
+  const npm = `npm_${"a1B2c3D4".repeat(4)}a1B2`;
+  const found = DEFAULT_SCANNER.scan(`{"file":"line\\n${npm}\\nline"}`);
+  assert.ok(found.some((finding) => "detector" in finding && finding.detector === "npm_token"));
+  const iban = DEFAULT_SCANNER.scan(JSON.stringify("pay to\nDE89370400440532013000\nnow"));
+  assert.ok(iban.some((finding) => "detector" in finding && finding.detector === "iban"));
 });

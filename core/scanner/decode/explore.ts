@@ -188,7 +188,8 @@ class Explorer {
   #find(view: Utf8Text, origin: OriginMap, text: boolean): void {
     this.#search(view, text, (span) => {
       if (!text && !isPrintable(view.bytes, span.offset, span.end)) return;
-      this.#report(span, origin);
+      // An escape right before a token parts it from what it is glued to as written: `\nghp_`.
+      this.#report(span, origin, Math.max(0, span.offset - 1));
     });
   }
 
@@ -201,8 +202,9 @@ class Explorer {
     if (depth < SCANNER_LIMITS.decode_depth) this.#runs(view, origin, depth + 1);
   }
 
-  #report({ offset, end, ...found }: CertainSpan, origin: OriginMap): void {
-    const steps = origin.steps(offset, end);
+  /** @param from Where what matters for the span begins. */
+  #report({ offset, end, ...found }: CertainSpan, origin: OriginMap, from = offset): void {
+    const steps = origin.steps(from, end);
     // Part of the text is the same on this layer: what is found there was found before.
     if (steps.length === 0) return;
     this.#findings.push({

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import type { Action } from "../action.ts";
 import { compilePolicySet } from "../policy/compile.ts";
 import { agent, call, exec, load, request } from "../policy/policy_fixture.ts";
+import { DEFAULT_SCANNER } from "../scanner/mod.ts";
 import { Baseline, type Sign } from "./baseline.ts";
 import { observationOf, type Sighted } from "./observation.ts";
 import { refusedSighting, sighted } from "./testing/benign_fleet.ts";
@@ -192,6 +193,23 @@ Deno.test("secrets: a mail address is a guess and counts for nothing, three keys
   assert.deepEqual(spoke, [0, 0, 1]);
   // A later hour begins anew: the reference's counter never does.
   assert.deepEqual(see(loud, found("GitHubAppToken", START_MS + 2 * HOUR_MS)), []);
+});
+
+Deno.test("secrets: a vendor's token counts although its frozen kind is that of a guess", () => {
+  const tokens = [
+    `hf_${"abcdefghijklmnopqrABCDEFGHIJKLMNOP"}`,
+    `sk_live_${"4eC39HqLyjWDarjtT1zdp7dc"}`,
+    `npm_${"a1B2c3D4".repeat(4)}a1B2`,
+  ];
+  const carrying = (text: string): boolean => {
+    const seen = sighted(START_MS, call("t0"));
+    const findings = DEFAULT_SCANNER.scan(text);
+    return observationOf({ ...seen, decision: { ...seen.decision, findings } }, 1).secret;
+  };
+  for (const token of tokens) assert.equal(carrying(`key ${token} end`), true, token);
+  assert.equal(carrying("digest a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0"), false, "an identifier");
+  const session = `session=${"f00dBabe1234".repeat(4)}`;
+  assert.equal(carrying(`Cookie: ${session}`), false, "a cookie");
 });
 
 Deno.test("a refused call is judged and teaches nothing", () => {

@@ -6,6 +6,7 @@
 import type { Action } from "../action.ts";
 import type { Cascade } from "../policy/cascade.ts";
 import { understandHost } from "../policy/network.ts";
+import { assess } from "../scanner/classification.ts";
 import type { Finding } from "../scanner/finding.ts";
 import type { Decision } from "../verdict.ts";
 import { hashPair, hashText } from "./hash.ts";
@@ -40,9 +41,6 @@ export interface Sighted {
   /** The documents that governed the action; absent when none did. */
   readonly cascade: Cascade | undefined;
 }
-
-/** Findings that are guesses: an identifier looks random, and many data hold mail addresses. */
-const GUESSES: ReadonlySet<string> = new Set(["GenericHighEntropy", "EmailAddress"]);
 
 /**
  * The observation of one decided action.
@@ -79,8 +77,15 @@ export function observationOf(sighted: Sighted, seed: number): Observation {
   }
 }
 
+/**
+ * Not a guess: an identifier looks random, and many data hold mail addresses. A vendor's token has
+ * the frozen kind of a guess and a detector of its own; of those only the sure ones count, because
+ * cookies and bearer headers are ordinary in requests.
+ */
 function isCertain(finding: Finding): boolean {
-  return finding.source !== "builtin" || !GUESSES.has(finding.kind);
+  const { method, confidence } = assess(finding);
+  if (finding.source === "builtin" && finding.detector !== undefined) return confidence === "high";
+  return method !== "heuristic";
 }
 
 /** Hash of arguments by both ends and their length: hostile megabytes cost no more than a page. */

@@ -242,13 +242,15 @@ export class GovernedAgent implements AsyncDisposable {
   ): Promise<unknown> {
     const shown = thrownData(error);
     const { source } = options;
-    const { act, redactions } = await this.check({
+    const { act } = await this.check({
       kind: "tool_result",
       tool,
       result: shown,
       ...(source === undefined ? {} : { source }),
     }, options);
-    return redactions.length === 0 ? error : redactedError(act.result, shown);
+    // Not by `redactions`: an answer that covers all of it lists none.
+    const whole = JSON.stringify(act.result) === JSON.stringify(shown);
+    return whole ? error : redactedError(act.result, shown);
   }
 
   /**
@@ -314,11 +316,15 @@ export class GovernedAgent implements AsyncDisposable {
     const signal = options.signal === undefined
       ? this.#end.signal
       : AbortSignal.any([options.signal, this.#end.signal]);
-    const first = await this.#askOnce(fixed, operation, signal);
+    const { redacted, ...first } = await this.#askOnce(fixed, operation, signal);
     // A person's yes is for one act and was spent on it: nobody would say it again by themselves.
-    if (!first.redacted || first.by === "approval") return first;
-    const again = await this.#askOnce(fixAct(first.act), operation, signal);
-    if (again.redacted) {
+    if (!redacted || first.by === "approval") return first;
+    const { redacted: still, ...again } = await this.#askOnce(
+      fixAct(first.act),
+      operation,
+      signal,
+    );
+    if (still) {
       throw new CredentialLeakBlockedError({
         act: describeAct(first.act),
         reason: "what could be cut out here is not all that is found on the other side",

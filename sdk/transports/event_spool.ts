@@ -22,6 +22,7 @@ export class EventSpool {
   #sent = 0;
   #bytes = 0;
   readonly #waiting: Waiter[] = [];
+  #waiting_bytes = 0;
   #onEmpty: (() => void)[] = [];
   #closed = false;
 
@@ -110,6 +111,23 @@ export class EventSpool {
 
   /** Resolves once the frame is kept. */
   #room(frame: Uint8Array): Promise<void> {
+    // Who waits holds memory too.
+    if (
+      this.#waiting.length >= TRANSPORT_LIMITS.reports_waiting ||
+      this.#waiting_bytes + frame.length > TRANSPORT_LIMITS.events_kept_bytes
+    ) {
+      return Promise.reject(
+        new EventSpoolFullError(
+          `${this.#waiting.length} reports wait for room already: this one is not reported; ` +
+            "await each report before the next",
+        ),
+      );
+    }
+    this.#waiting_bytes += frame.length;
+    return this.#wait(frame).finally(() => this.#waiting_bytes -= frame.length);
+  }
+
+  #wait(frame: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       const cancel = this.#timers.after(TRANSPORT_LIMITS.report_wait_ms, () => {
         this.#waiting.splice(this.#waiting.indexOf(waiter), 1);

@@ -23,6 +23,10 @@ export const TRANSPORT_LIMITS = {
   events_kept: 10_000,
   /** Bytes of those events. More: `report` waits, then fails by name. */
   events_kept_bytes: 16_777_216,
+  /**
+   * Reports that wait for room, as many bytes as events kept. More: `event_spool_full` at once.
+   */
+  reports_waiting: 1_000,
   /** How long `report` waits for room, milliseconds. At it: `event_spool_full`. */
   report_wait_ms: 5_000,
   /** Events on one connection whose acknowledgement is awaited; more wait in the spool. */

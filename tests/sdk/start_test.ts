@@ -14,7 +14,6 @@ import {
   govern,
   initAssembly,
   PolicyViolationError,
-  RegistrationError,
   SocketClient,
   withAssembly,
 } from "@agent-assembly/sdk";
@@ -72,7 +71,7 @@ Deno.test("trap C4: nothing starts where nobody would decide", async () => {
   );
   await assert.rejects(
     govern({ agent_id: "demo", http: "http://127.0.0.1:9", ...EPHEMERAL }),
-    RegistrationError,
+    (error) => error instanceof GatewayUnavailableError && /--web-listen/.test(error.message),
   );
   await assert.rejects(govern({ agent_id: "demo", socket: "/a", http: "http://b" }), /not several/);
 });

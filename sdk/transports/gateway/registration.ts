@@ -9,7 +9,7 @@ import { IdentityService } from "@agent-assembly/proto/admin_identity";
 import { EnforcementMode as WireMode, RiskTier } from "@agent-assembly/proto/common";
 import type { AgentTriple } from "../../act.ts";
 import type { EnforcementMode } from "../../enforcement_mode.ts";
-import { RegistrationError } from "../../errors.ts";
+import { GatewayUnavailableError, RegistrationError } from "../../errors.ts";
 import type { AgentKey } from "../../identity/agent_key.ts";
 import { type GatewayRpc, RpcError, type RpcTerms } from "./rpc.ts";
 
@@ -73,6 +73,7 @@ const HEARTBEAT_MS = { fallback: 30_000, min: 1_000, max: 600_000 } as const;
  * process, takes a new token for it; the old one is dead then.
  *
  * @throws {RegistrationError} in the gateway's words.
+ * @throws {GatewayUnavailableError} when it gives no answer.
  */
 export async function registerAgent(
   rpc: GatewayRpc,
@@ -167,10 +168,20 @@ async function takeNewToken(
   return { token: message.credentialToken, heartbeat_interval_ms: HEARTBEAT_MS.fallback };
 }
 
-function refused(error: RpcError): RegistrationError {
-  const retryable = ["unavailable", "deadline_exceeded", "resource_exhausted"].includes(error.code);
+function refused(error: RpcError): RegistrationError | GatewayUnavailableError {
+  if (error.code === "unavailable" || error.code === "deadline_exceeded") {
+    return new GatewayUnavailableError(
+      `the agent is not registered, because no gateway answers: ${error.message}; see that it is up ` +
+        "and listens there: `http` needs its `--web-listen`, `grpc` its `--listen`",
+      error,
+    );
+  }
+  // What answers is no gateway, or its other listener.
+  const other = error.code === "unknown" || error.code === "unimplemented"
+    ? "; is this the gateway's `--web-listen` for `http`, its `--listen` for `grpc`?"
+    : "";
   return new RegistrationError(
-    `the gateway did not register this agent (${error.code}): ${error.message}`,
-    { retryable, cause: error },
+    `the gateway did not register this agent (${error.code}): ${error.message}${other}`,
+    { retryable: error.code === "resource_exhausted", cause: error },
   );
 }

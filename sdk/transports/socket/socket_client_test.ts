@@ -320,6 +320,10 @@ Deno.test("the event spool is bounded: who reports too much waits, then hears of
   refused.catch(() => {});
   timers.advance(TRANSPORT_LIMITS.report_wait_ms);
   await assert.rejects(refused, EventSpoolFullError);
+  const waiting = Array.from({ length: TRANSPORT_LIMITS.reports_waiting }, () => spool.add(frame));
+  await assert.rejects(spool.add(frame), /await each report/);
+  spool.close();
+  for (const { status } of await Promise.allSettled(waiting)) assert.equal(status, "rejected");
   assert.equal(spool.size, TRANSPORT_LIMITS.events_kept);
 });
 

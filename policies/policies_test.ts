@@ -18,6 +18,10 @@ const CASES_MIN = 12;
 
 /** Rules behind another rule that refuses the same: either may go and nothing opens. */
 const SECOND_LOCKS: Readonly<Record<string, readonly string[]>> = {
+  // The scanner knows an IBAN by its check digits since; the pattern stays for the reference's gateway.
+  "customer-support.yaml": [
+    "without pattern \\b[A-Z]{2}[0-9]{2}(?: ?[0-9A-Z]{4}){3,7}(?: ?[0-9A-Z]{1,3})?\\b",
+  ],
   // Behind the denial of `file_write`, and behind the capability allow list.
   "strict.yaml": ["without filesystem.write", "* allowed"],
 };

@@ -4,11 +4,13 @@
  *
  * @module
  */
-import type { Entry, Files } from "./paths.ts";
+import { type Entry, type Files, HARMLESS_DEVICES } from "./paths.ts";
 
 /** Files as this process may see them. Deno shows no process's working directory. */
 export const denoFiles: Files = {
   look(path: string): Entry {
+    // Deno shows nothing below `/dev` to whom it was not given whole; only root could make them links.
+    if (path === "/dev" || HARMLESS_DEVICES.has(path)) return { kind: "plain" };
     try {
       if (!Deno.lstatSync(path).isSymlink) return { kind: "plain" };
       return { kind: "link", target: Deno.readLinkSync(path) };

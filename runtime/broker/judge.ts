@@ -139,15 +139,18 @@ export class Judge {
       };
     }
     const forms = new Set<string>();
-    let blocked: string | undefined;
+    let unknown: string | undefined;
     for (const directory of from) {
       const written = `${directory}/${use.path}`;
       forms.add(lexicalPath(written));
       const resolved = resolvePath(written, this.#parts.files);
       if (resolved.ok) forms.add(resolved.path);
-      else blocked = resolved.reason;
+      else unknown = resolved.reason;
     }
+    // What no rule allows is said first: it holds wherever the path leads.
+    let blocked: string | undefined;
     for (const path of forms) blocked ??= this.#outOfReach(path);
+    blocked ??= unknown;
     const acts = [...forms].flatMap((path) => pathActs(use.mode, path));
     return { acts, ...(blocked !== undefined && { blocked }) };
   }

@@ -77,7 +77,7 @@ export function lexicalPath(path: string): string {
 }
 
 /** Device files that hold nothing of anyone; the rest of the list below is no one's to grant. */
-const HARMLESS_DEVICES: ReadonlySet<string> = new Set([
+export const HARMLESS_DEVICES: ReadonlySet<string> = new Set([
   "/dev/null",
   "/dev/zero",
   "/dev/random",

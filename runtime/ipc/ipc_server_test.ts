@@ -453,8 +453,10 @@ Deno.test("stopping answers what is owed, cancels what does not come, and remove
   await again[Symbol.asyncDispose]();
 });
 
+/** By a program, because Deno reads nothing below `/proc` for anyone who was not given everything. */
 function openDescriptors(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].length;
+  const { stdout } = new Deno.Command("ls", { args: [`/proc/${Deno.pid}/fd`] }).outputSync();
+  return new TextDecoder().decode(stdout).trim().split("\n").length;
 }
 
 Deno.test({

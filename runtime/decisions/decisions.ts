@@ -32,7 +32,7 @@ import type { CallLeases } from "./leases.ts";
 import { DECISION_LIMITS } from "./limits.ts";
 import { decideLocally, type LocalRuling } from "./local.ts";
 import { LocalRules } from "./local_rules.ts";
-import type { AgentName, Snapshot, StandingOrder } from "./snapshot.ts";
+import { type AgentName, sameName, type Snapshot, type StandingOrder } from "./snapshot.ts";
 import { CANNOT_REDACT_TEXT, pausedText, RULES, terminatedText } from "./words.ts";
 import { waitForDecision } from "./waiting.ts";
 
@@ -49,8 +49,10 @@ export interface Followed {
 
 /** What the room decides with. */
 export interface DecisionsOptions {
-  /** Id of the agent this runtime is for. */
-  readonly agent_id: string;
+  /** The agent this runtime is for, as configured: organisation and team may be missing. */
+  readonly name: AgentName;
+  /** Whether the operator handed over the agent's credential, and with it which agent it is. */
+  readonly credential_given: boolean;
   /** Absent: local rules alone. */
   readonly gateway?: {
     readonly part: Pick<GatewayPart, "check">;
@@ -303,18 +305,28 @@ export class Decisions implements DecisionsPart {
    *
    * The reference's clients register under the did:key of a key of their own, whatever the runtime
    * calls its agent (contract `wire` §6.3): the first such agent that is proven here is this
-   * runtime's, for as long as the gateway takes its credential. Another one is forwarded.
+   * runtime's, for as long as the gateway takes its credential. Another one is forwarded: an agent
+   * that calls itself the same in another organisation must not take this one's orders and record.
    */
   #learn(query: Query, response: Response): void {
     const follower = this.#on.gateway?.follower;
     if (follower === undefined || response.agentIdentityAssurance !== ASSURANCE.bound) return;
     const id = query.agentId;
     if (id === undefined || query.credentialToken === "") return;
-    const own = id.agentId === this.#on.agent_id || id.agentId === follower.name.agent_id;
-    const vacant = follower.token === "" || follower.state.state === "refused";
-    if (!own && !(vacant && id.agentId.startsWith("did:key:"))) return;
     const name = { org_id: id.orgId, team_id: id.teamId, agent_id: id.agentId };
-    follower.useToken(query.credentialToken, name);
+    const vacant = follower.token === "" || follower.state.state === "refused";
+    const renewed = sameName(name, follower.name);
+    const first = this.#fits(name) && (vacant || !this.#fits(follower.name));
+    const unnamed = vacant && !this.#on.credential_given && name.agent_id.startsWith("did:key:");
+    if (renewed || first || unnamed) follower.useToken(query.credentialToken, name);
+  }
+
+  /** Whether an agent may be the one that this runtime was configured for. */
+  #fits({ org_id, team_id, agent_id }: AgentName): boolean {
+    const { name } = this.#on;
+    return agent_id === name.agent_id &&
+      (name.org_id === "" || name.org_id === org_id) &&
+      (name.team_id === "" || name.team_id === team_id);
   }
 
   /** The event that a denial is, for whoever watches (contract §1.4 b). */

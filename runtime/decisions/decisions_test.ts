@@ -212,6 +212,28 @@ Deno.test("a gateway that falls silent ends local decisions before it could thin
   }, "authority again");
 });
 
+Deno.test("an agent of the same id in another organisation, or any other, does not become this runtime's", async () => {
+  await using world = open();
+  const { gateway, room } = world;
+  await following(world);
+  gateway.onCheck = () => Promise.resolve({ response: answer(1) });
+  const strangers: Asker[] = [
+    { ...AGENT, org: "evil", token: "its-own" },
+    { ...AGENT, team: "evil", token: "its-own" },
+    { ...AGENT, did: "did:key:zEvil", token: "its-own" },
+  ];
+  for (const stranger of strangers) {
+    const query = toolQuery(stranger, "search");
+    assert.equal((await room.decisions.answer(query, client(), PATIENT)).decision, 1);
+  }
+  await turns();
+  assert.equal(gateway.follows.length, 1, "still followed with the agent's own credential");
+  // Its own new credential is taken: the agent has registered anew.
+  const renewed = toolQuery({ ...AGENT, token: "renewed" }, "search");
+  await room.decisions.answer(renewed, client(), PATIENT);
+  await until(() => gateway.follows.length === 2, "following with the new credential");
+});
+
 const LIES: Readonly<Record<string, (gateway: FakeGateway) => runtime.RuntimeSnapshot>> = {
   "its epoch went back": (gateway) => gateway.snapshot({ epoch: 1n }),
   "does not compile": (gateway) => gateway.snapshot({}, "tools: [what]\n"),

@@ -82,7 +82,7 @@ export function openDecisions(options: OpenDecisionsOptions): OpenDecisions {
   const decisions: Decisions = new Decisions(
     {
       ...options,
-      agent_id: name.agent_id,
+      credential_given: options.credential_token !== undefined,
       halts,
       newId,
       stopping: stop.signal,

@@ -351,6 +351,17 @@ Deno.test("failing open is for a gateway that is away, never for a query that it
   assert.equal((await world.ask()).decision, 1);
 });
 
+Deno.test("what a gateway says of a query it turns down is kept without the secrets it repeats", async () => {
+  await using world = open({ prepare: (gateway) => gateway.follow_refusal = NOT_OFFERED });
+  const key = `AKIA${"IOSFODNN7EXAMPL1"}`;
+  world.gateway.onCheck = () =>
+    Promise.reject(new GrpcError(`tool_name: received ${key}`, Code.INVALID_ARGUMENT));
+  assert.equal((await world.ask()).decision, 2);
+  const kept = world.spool.decided().at(-1);
+  assert.equal(kept?.because, "gateway_refused");
+  assert.ok(!kept.reason.includes(key), kept.reason);
+});
+
 Deno.test("a spool that cannot keep evidence sends queries to the gateway; without one only a denial is left", async () => {
   const rules: LocalPolicy = { state: "loaded", path: "/p", rules: [] };
   await using world = open({ fail_closed: false, local_policy: rules });

@@ -77,8 +77,8 @@ export class Follower {
 
   /** The snapshot in force, while this runtime may decide by it. */
   get inForce(): Snapshot | undefined {
-    const now_us = this.#on.timers.monotonic_us();
-    return this.#authority.holds(now_us) ? this.#snapshot : undefined;
+    const { monotonic_us, now_ms } = this.#on.timers;
+    return this.#authority.holds(monotonic_us(), now_ms()) ? this.#snapshot : undefined;
   }
 
   /** The gateway's clock, else this machine's. */
@@ -207,7 +207,8 @@ export class Follower {
   }
 
   #sendPing(requests: RequestQueue<runtime.FollowRequest>): void {
-    const number = this.#authority.ping(this.#on.timers.monotonic_us());
+    const { monotonic_us, now_ms } = this.#on.timers;
+    const number = this.#authority.ping(monotonic_us(), now_ms());
     const epoch = BigInt(this.#snapshot?.epoch ?? 0);
     requests.push(
       create(runtime.FollowRequestSchema, { kind: { case: "ping", value: { number, epoch } } }),

@@ -24,6 +24,8 @@ export const DECISION_LIMITS = {
   authority_max_ms: 5_000,
   /** The part of an authority that is not used, in percent: clocks run apart. */
   authority_margin_pct: 10,
+  /** How much further than the monotonic clock the wall clock may go before an authority ends. */
+  authority_wall_step_ms: 1_000,
   /** How far off the gateway's clock is taken to be, in milliseconds: inside it no hour is certain. */
   clock_uncertainty_ms: 2_000,
   /** First and longest pause between two attempts to follow or subscribe, in milliseconds. */

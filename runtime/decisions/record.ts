@@ -54,7 +54,8 @@ export function decisionBytes(decided: Decided, tags: ContentTags): Uint8Array {
   to.text(2, snapshot?.policy_digest ?? "");
   to.number(3, snapshot?.epoch ?? 0);
   to.number(4, response.decision);
-  to.text(5, response.reason);
+  // A gateway may repeat what it was asked.
+  to.text(5, keptText(response.reason));
   to.text(6, response.policyRule);
   to.text(7, decision?.policy_doc_id ?? "");
   const rule = decision?.rule;

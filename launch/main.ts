@@ -44,6 +44,12 @@ const YOUNG_GENERATION = "--v8-flags=--min-semi-space-size=16,--max-semi-space-s
 const WORKER_PERMISSIONS = "--unstable-worker-options";
 
 /**
+ * A web request's signal then tells of callers who went away and of nothing else; without it the
+ * runtime prints a page of advice at the first call that lasts.
+ */
+const DISCONNECTS_ONLY = "--unstable-no-legacy-abort";
+
+/**
  * Plans the start of a program.
  *
  * @param program `gateway`, `runtime` or `aasm`.
@@ -92,9 +98,11 @@ function planGateway(
   return {
     entry: new URL("../gateway/main.ts", import.meta.url),
     permissions: config === undefined ? [] : gatewayPermissions(config, cwd),
-    runtime: config !== undefined && config.transport_workers > 0
-      ? [YOUNG_GENERATION, WORKER_PERMISSIONS]
-      : [YOUNG_GENERATION],
+    runtime: [
+      YOUNG_GENERATION,
+      ...config !== undefined && config.transport_workers > 0 ? [WORKER_PERMISSIONS] : [],
+      ...config?.web === undefined ? [] : [DISCONNECTS_ONLY],
+    ],
     argv: config === undefined ? full : [...full, "--stop-on-stdin-end"],
     lifeline: config !== undefined,
   };

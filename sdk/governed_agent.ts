@@ -367,22 +367,22 @@ export class GovernedAgent implements AsyncDisposable {
       throw unansweredOf(act, messageOf(error), error);
     }
     const { response } = settled;
-    const allowed = ["allow", "redact"].includes(readDecision(response.decision, true));
-    this.#tell({
-      type: "approval_decided",
-      act: describeAct(act),
-      approval_id: shownText(answer.response.approvalId),
-      approved: allowed,
-    });
-    if (readDecision(response.decision, true) === "pending") {
+    const reading = readDecision(response.decision, true);
+    if (reading === "pending") {
       throw new ApprovalTimeoutError(
         refusalOf(act, answer, `nobody decided within ${this.#approval_timeout_ms} ms`),
       );
     }
     // From here on an unknown word is a denial whatever the posture: policy wanted a person's yes.
-    if (!allowed && readDecision(response.decision, true) === "unanswered") {
+    if (reading === "unanswered") {
       throw unansweredOf(act, `the answer \`${response.decision}\` is not known`);
     }
+    this.#tell({
+      type: "approval_decided",
+      act: describeAct(act),
+      approval_id: shownText(answer.response.approvalId),
+      approved: reading !== "deny",
+    });
     return this.#read(fixed, settled, "approval");
   }
 

@@ -367,6 +367,19 @@ Deno.test("a wait for approval can be cancelled and ends with the agent", async 
   }
 });
 
+Deno.test("an approval that nobody decided is not told as decided", async () => {
+  const notices: Notice[] = [];
+  const agent = governed(
+    () => Promise.resolve(answer(Decision.PENDING, { approvalId: "a" })),
+    undefined,
+    { onNotice: (notice: Notice) => notices.push(notice) },
+  );
+  await assert.rejects(agent.check({ kind: "tool_call", tool: "pay", args: {} }), {
+    code: "approval_timeout",
+  });
+  assert.deepEqual(notices.map(({ type }) => type), ["approval_pending"]);
+});
+
 Deno.test("what JSON cannot hold is refused unasked, because it could not be judged", async () => {
   const asked = client(() => Promise.resolve(answer(Decision.ALLOW)));
   const agent = governWith({ agent: { agent_id: "demo" }, client: asked });

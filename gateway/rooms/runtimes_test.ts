@@ -288,8 +288,9 @@ Deno.test("reported decisions are taken once each, in order, also over a restart
     const agent = await registerAgent(world.channel, { org: "o1", team: "t1" });
     const other = await registerAgent(world.channel, { org: "o1", team: "t1" });
     const spoolId = crypto.randomUUID();
+    const content = decisionBytes();
     const records = (count: number) =>
-      Array.from({ length: count }, () => ({ kind: "decision", content: decisionBytes() }));
+      Array.from({ length: count }, () => ({ kind: "decision", content }));
     let service = createClient(RuntimeService, world.channel);
     const report = (firstSeq: bigint, count: number, as = agent, adopt = false) =>
       service.report({ spoolId, firstSeq, records: records(count), adopt }, credential(as));

@@ -15,6 +15,8 @@ export interface Cursor {
   readonly agent_key: string;
   /** Every record up to it is in the log. */
   readonly seq: number;
+  /** SHA-256 of the record at `seq`, 64 lower-case hex; absent when a crash left it unknown. */
+  readonly digest?: string;
   readonly touched_ms: number;
   /** Records up to `through` were about to be appended when the log had `entries`. */
   readonly under_way?: { readonly entries: string; readonly through: number };
@@ -107,9 +109,13 @@ function cursorFrom(key: string, text: string): Cursor | undefined {
     return undefined;
   }
   if (!isRecord(raw) || raw["v"] !== 1 || raw["spool_id"] !== key) return undefined;
-  const { agent_key, seq, touched_ms, under_way } = raw;
+  const { agent_key, seq, digest, touched_ms, under_way } = raw;
   if (typeof agent_key !== "string" || !isCount(seq) || !isCount(touched_ms)) return undefined;
-  const cursor = { spool_id: key, agent_key, seq, touched_ms };
+  if (digest !== undefined && (typeof digest !== "string" || !/^[0-9a-f]{64}$/.test(digest))) {
+    return undefined;
+  }
+  const known = digest === undefined ? {} : { digest };
+  const cursor = { spool_id: key, agent_key, seq, ...known, touched_ms };
   if (under_way === undefined) return cursor;
   if (!isRecord(under_way)) return undefined;
   const { entries, through } = under_way;

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import type { EntryDraft } from "../../core/audit/entry.ts";
 import { clean } from "../../core/audit/clean_text.ts";
 import type { Principal } from "../../core/principal.ts";
@@ -29,7 +30,14 @@ export class ReportError extends Error {
 
   /** `gap` and `unknown_spool` say in their message which position is expected. */
   constructor(
-    readonly code: "invalid" | "gap" | "unknown_spool" | "not_yours" | "busy" | "unavailable",
+    readonly code:
+      | "invalid"
+      | "gap"
+      | "diverged"
+      | "unknown_spool"
+      | "not_yours"
+      | "busy"
+      | "unavailable",
     message: string,
     options?: ErrorOptions,
   ) {
@@ -107,8 +115,10 @@ export class Reports {
         }: what lies between was not received`,
       );
     }
+    this.#mustContinue(request, cursor, agent);
     const fresh = request.records.slice(cursor.seq + 1 - first);
-    if (fresh.length === 0) return cursor.seq;
+    const last = fresh.at(-1);
+    if (last === undefined) return cursor.seq;
     const begin = cursor.seq + 1;
     const through = cursor.seq + fresh.length;
     const taken = fresh.map((record, at) => {
@@ -119,9 +129,33 @@ export class Reports {
     await this.#keep({ ...cursor, under_way: { entries, through } });
     await this.#append(taken.map(({ draft }) => draft));
     for (const { after } of taken) after();
-    await this.#keep({ ...withoutMark(cursor), seq: through });
+    await this.#keep({ ...withoutMark(cursor), seq: through, digest: digestOf(last) });
     this.#on.counters.add("runtimes.reports_taken");
     return through;
+  }
+
+  /**
+   * A runtime that reports again reports at least what it reported before, and the same: else its
+   * spool is an older copy, or somebody else reported under its name. Passing over what is in the
+   * log by its position alone would lose the evidence of what really happened.
+   */
+  #mustContinue({ firstSeq, records }: ReportRequest, cursor: Cursor, agent: AgentRecord): void {
+    const at = cursor.seq - Number(firstSeq);
+    if (records.length === 0 || at < 0) return;
+    const again = records[at];
+    if (again !== undefined && (cursor.digest ?? digestOf(again)) === digestOf(again)) return;
+    this.#alert(agent, "runtime_spool_diverged", {
+      severity: "critical",
+      message:
+        `a runtime of \`${clean(agent.agent_id)}\` reports other records than this gateway ` +
+        `has under the same positions, up to ${cursor.seq}: its spool was put back, or somebody ` +
+        "else reported under its name",
+    });
+    throw new ReportError(
+      "diverged",
+      `records: this gateway has others of this spool up to \`${cursor.seq}\`: keep the spool's ` +
+        "file as evidence and move it away, so that the runtime starts a new one",
+    );
   }
 
   async #cursorFor(request: ReportRequest, agent: AgentRecord): Promise<Cursor> {
@@ -168,7 +202,8 @@ export class Reports {
     const { under_way } = cursor;
     if (under_way === undefined) return cursor;
     const arrived = await this.#arrived(cursor.spool_id, BigInt(under_way.entries));
-    const settled = { ...withoutMark(cursor), seq: Math.max(cursor.seq, arrived) };
+    const { digest: _, ...undigested } = withoutMark(cursor);
+    const settled = arrived > cursor.seq ? { ...undigested, seq: arrived } : withoutMark(cursor);
     await this.#keep(settled);
     return settled;
   }
@@ -344,6 +379,10 @@ export class Reports {
       ...(agent.team_id === "" ? {} : { team_id: agent.team_id }),
     });
   }
+}
+
+function digestOf({ kind, content }: ReportRequest["records"][number]): string {
+  return createHash("sha256").update(`${kind}\0`).update(content).digest("hex");
 }
 
 const DECISION_WORDS = { 1: "allowed", 2: "denied", 3: "pending", 4: "redacted" } as const;

@@ -81,7 +81,11 @@ class FailingStore extends MemoryStore {
   }
 }
 
-async function opened(store: MemoryStore, log: MemoryLog): Promise<Reports> {
+async function opened(
+  store: MemoryStore,
+  log: MemoryLog,
+  raised: Raise[] = [],
+): Promise<Reports> {
   const policy = compilePolicySet([]);
   return new Reports({
     cursors: await Cursors.open({ store }),
@@ -103,7 +107,7 @@ async function opened(store: MemoryStore, log: MemoryLog): Promise<Reports> {
       now_ms: () => 1_000,
       newId: () => crypto.randomUUID(),
     }),
-    raise: (_raise: Raise) => {},
+    raise: (raise: Raise) => void raised.push(raise),
     counters: new Counters(),
     clock: { now_ms: () => 1_000, now_ns: () => 1_000_000_000n, monotonic_us: () => 0 },
   });
@@ -113,7 +117,7 @@ const request = (first: number, count: number) =>
   create(ReportRequestSchema, {
     spoolId: SPOOL,
     firstSeq: BigInt(first),
-    records: Array.from({ length: count }, () => RECORD),
+    records: Array.from({ length: count }, () => ({ ...RECORD })),
   });
 
 Deno.test("records whose append was never acknowledged are found in the log after a restart, not taken twice", async () => {
@@ -130,6 +134,27 @@ Deno.test("records whose append was never acknowledged are found in the log afte
   assert.equal(await again.take(request(4, 5), AGENT), 8);
   assert.equal(await again.take(request(4, 6), AGENT), 9);
   assert.deepEqual(log.positions(), [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+});
+
+Deno.test("other records under positions that the log has are refused and told, not passed over", async () => {
+  const store = new MemoryStore();
+  const log = new MemoryLog();
+  const raised: Raise[] = [];
+  let reports = await opened(store, log, raised);
+  assert.equal(await reports.take(request(1, 4), AGENT), 4);
+  assert.equal(await reports.take(request(3, 3), AGENT), 5, "the same again, and one more");
+  const forged = request(4, 3);
+  for (const record of forged.records) record.kind = "event";
+  const older_copy = request(2, 2);
+  reports = await opened(store, log, raised);
+  for (const other of [forged, older_copy]) {
+    await assert.rejects(
+      reports.take(other, AGENT),
+      (error) => error instanceof ReportError && error.code === "diverged",
+    );
+  }
+  assert.deepEqual(raised.map(({ source }) => source), Array(2).fill("runtime_spool_diverged"));
+  assert.deepEqual(log.positions(), [1, 2, 3, 4, 5]);
 });
 
 Deno.test("a cursor that cannot be read refuses its spool, by name, and no other", async () => {

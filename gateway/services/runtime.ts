@@ -276,6 +276,7 @@ function reportStatus(error: ReportError): GrpcError {
   const codes = {
     invalid: Code.INVALID_ARGUMENT,
     gap: Code.FAILED_PRECONDITION,
+    diverged: Code.FAILED_PRECONDITION,
     unknown_spool: Code.NOT_FOUND,
     not_yours: Code.PERMISSION_DENIED,
     busy: Code.RESOURCE_EXHAUSTED,

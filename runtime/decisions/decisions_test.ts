@@ -362,6 +362,16 @@ Deno.test("what a gateway says of a query it turns down is kept without the secr
   assert.ok(!kept.reason.includes(key), kept.reason);
 });
 
+Deno.test("nothing is forgotten that a gateway says it has of records that were never sent", async () => {
+  await using world = open();
+  world.gateway.onReport = () => create(runtime.ReportResponseSchema, { durableThrough: 9n });
+  await following(world);
+  await world.ask();
+  const { sink } = world.room;
+  const delivering = sink?.deliver(world.spool.id, world.spool.records, PATIENT);
+  await assert.rejects(async () => await delivering, /has records of this spool up to `9`/);
+});
+
 Deno.test("a spool that cannot keep evidence sends queries to the gateway; without one only a denial is left", async () => {
   const rules: LocalPolicy = { state: "loaded", path: "/p", rules: [] };
   await using world = open({ fail_closed: false, local_policy: rules });

@@ -71,8 +71,12 @@ export class GatewaySink implements SpoolSink {
       taken = await gateway.report({ ...request, adopt: true }, token, signal);
     }
     const through = Number(taken.durableThrough);
-    // What was never sent cannot be durable there: acknowledging it would lose it.
-    return Math.min(through, last);
+    if (through <= last) return through;
+    // What is there under these positions is something else: acknowledging this would lose it.
+    throw new Error(
+      `the gateway has records of this spool up to \`${through}\`, \`${last}\` is the last one ` +
+        "sent: keep the spool's file as evidence and move it away, so that a new one is started",
+    );
   }
 
   #eventOf({ kind, bytes }: SpoolRecord): audit.AuditEvent {

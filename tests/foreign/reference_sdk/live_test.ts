@@ -114,9 +114,12 @@ async function flow(directory: string, python: string): Promise<void> {
     const writer = agent.stdin.getWriter();
     await writer.write(new TextEncoder().encode("go\n"));
     await writer.close();
-    const { value = "" } = await lines.read();
-    const outcome: Outcome = JSON.parse(value);
-    judge(outcome);
+    let text = "";
+    for (let next = await lines.read(); !next.done; next = await lines.read()) text += next.value;
+    if (!text.endsWith("}\n")) {
+      assert.fail(`agent: ${text}${await errors}\nruntime: ${runtime.log()}`);
+    }
+    judge(JSON.parse(text));
     await everythingOnRecord(directory, gateway.address, gateway_flags);
   } finally {
     await lines.cancel();

@@ -44,9 +44,12 @@ export async function openBroker(
     protected_paths: [
       config.state_dir,
       config.ipc.socket,
+      // What an operator says to the runtime, and who may speak to it.
+      ...[config.orders, config.local_policy?.path, config.health.token_file],
+      config.ipc.trusted_keys_file,
       // The database and what SQLite keeps beside it; not the whole folder, which may be anyone's.
-      ...["", "-wal", "-shm"].map((suffix) => `${config.spool}${suffix}`),
-    ].map((path) => resolve(path)),
+      ...["", "-wal", "-shm", "-journal"].map((suffix) => `${config.spool}${suffix}`),
+    ].filter((path) => path !== undefined).map((path) => resolve(path)),
     newId,
   });
   return {

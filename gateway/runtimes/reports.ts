@@ -272,6 +272,7 @@ export class Reports {
     const after = () => {
       this.#tell(read, agent, principal);
       if (typeof again === "object") this.#disagrees(agent, again.denied);
+      else if (again === "unknown_policy") this.#unknownPolicy(agent);
       this.#account(read, agent, principal);
     };
     return { draft, after };
@@ -334,6 +335,16 @@ export class Reports {
       severity: "critical",
       message: `a runtime of \`${clean(agent.agent_id)}\` let through what this gateway's policy ` +
         `of that moment denies: ${reason}`,
+    });
+  }
+
+  /** A runtime that names a policy that never was would not be looked at again otherwise. */
+  #unknownPolicy(agent: AgentRecord): void {
+    this.#alert(agent, "runtime_policy_unknown", {
+      severity: "warning",
+      message:
+        `a runtime of \`${clean(agent.agent_id)}\` let calls through by a policy that this ` +
+        "gateway does not know, or knows no more since it was started: they were not looked at again",
     });
   }
 

@@ -157,6 +157,25 @@ Deno.test("other records under positions that the log has are refused and told, 
   assert.deepEqual(log.positions(), [1, 2, 3, 4, 5]);
 });
 
+Deno.test("a call let through by a policy that nobody knows is told: it was not looked at again", async () => {
+  const raised: Raise[] = [];
+  const reports = await opened(new MemoryStore(), new MemoryLog(), raised);
+  const allowed = request(1, 1);
+  const [record] = allowed.records;
+  assert.ok(record);
+  record.content = toBinary(
+    RuntimeDecisionSchema,
+    create(RuntimeDecisionSchema, {
+      decision: 1,
+      action: { action: { case: "toolCall", value: { toolName: "x" } } },
+      because: "policy",
+      policyDigest: "sha256:invented",
+    }),
+  );
+  await reports.take(allowed, AGENT);
+  assert.ok(raised.some(({ source }) => source === "runtime_policy_unknown"));
+});
+
 Deno.test("a cursor that cannot be read refuses its spool, by name, and no other", async () => {
   const store = new MemoryStore();
   const mutation = { kind: "put_record", collection: "runtime_spools", key: SPOOL } as const;

@@ -49,7 +49,11 @@ export class Halts {
       orders.every(({ op_id, signal }) => map.get(this.#ownOp(op_id)) === signal);
     if (same) return;
     map.clear();
-    for (const { op_id, signal } of orders) this.#put(map, this.#ownOp(op_id), signal);
+    for (const { op_id, signal } of orders) {
+      const own = this.#ownOp(op_id);
+      // Two names of one agent are one order here: the harder one.
+      if (map.get(own) !== "terminate") this.#put(map, own, signal);
+    }
     this.#announce();
   }
 

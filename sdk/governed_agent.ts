@@ -36,7 +36,7 @@ import type { Notice } from "./notice.ts";
 import { type PreflightFinding, preflightScan, redactAct, type Redaction } from "./redaction.ts";
 import { denialOf, refusalOf, unansweredOf } from "./refusal.ts";
 import { readDecision } from "./response_map.ts";
-import { redactedError, thrownData } from "./thrown.ts";
+import { readThrown, shownThrown } from "./thrown.ts";
 
 /** Leave to act: what may happen now, once. */
 export interface Clearance<A extends Act = Act> {
@@ -240,17 +240,16 @@ export class GovernedAgent implements AsyncDisposable {
     error: unknown,
     options: CheckOptions & Pick<ToolCallOptions, "source"> = {},
   ): Promise<unknown> {
-    const shown = thrownData(error);
+    const thrown = readThrown(error);
     const { source } = options;
     const { act } = await this.check({
       kind: "tool_result",
       tool,
-      result: shown,
+      result: thrown.data,
       ...(source === undefined ? {} : { source }),
     }, options);
     // Not by `redactions`: an answer that covers all of it lists none.
-    const whole = JSON.stringify(act.result) === JSON.stringify(shown);
-    return whole ? error : redactedError(act.result, shown);
+    return shownThrown(error, thrown, act.result);
   }
 
   /**

@@ -256,7 +256,25 @@ Deno.test("trap D1: what a tool throws is judged before anybody sees it", async 
   const inCause = new Error("failed", { cause: new Error(`Bearer ${GITHUB_PAT}`) });
   const inProperty = Object.assign(new Error("failed"), { config: { token: GITHUB_PAT } });
   const inMany = new AggregateError([new Error(GITHUB_PAT)], "failed");
-  const thrown = [inMessage, inCause, inProperty, inMany, GITHUB_PAT, { token: GITHUB_PAT }];
+  const config: Record<string, unknown> = { authorization: GITHUB_PAT };
+  config["request"] = { config };
+  const inCircle = Object.assign(new Error("failed"), { config });
+  const inMuch = Object.assign(new Error("failed"), { body: "x".repeat(200_000) + GITHUB_PAT });
+  const unreadable = Object.defineProperty(new Error("failed"), "secret", {
+    enumerable: true,
+    get: () => {
+      throw new Error(GITHUB_PAT);
+    },
+  });
+  const deep = new Error(GITHUB_PAT);
+  const inDeep = Array.from({ length: 40 }).reduce<Error>(
+    (cause) => new Error("failed", { cause }),
+    deep,
+  );
+  const thrown = [
+    ...[inMessage, inCause, inProperty, inMany, inCircle, inMuch, unreadable, inDeep],
+    ...[GITHUB_PAT, { token: GITHUB_PAT }, new Map([["token", GITHUB_PAT]])],
+  ];
   for (const one of thrown) {
     const fail = () => {
       throw one;

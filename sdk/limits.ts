@@ -22,8 +22,10 @@ export const SDK_LIMITS = {
   changes_listed: 5,
   /** Acts that wait for an answer at once. More: refused with `overloaded`. */
   acts_in_flight: 4_096,
-  /** Causes of one thrown error that are judged with it. More: none of it is shown. */
+  /** Causes of one thrown error that are judged with it. More: only its judged message is shown. */
   thrown_parts: 16,
+  /** Properties and causes of one thrown error as JSON, UTF-16 units. More: only its judged message is shown. */
+  thrown_chars: 100_000,
   /** Redirects one governed `fetch` follows, each asked about. More: an error. */
   fetch_redirects: 20,
 } as const;

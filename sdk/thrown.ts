@@ -15,6 +15,33 @@ export interface ThrownData {
   readonly more: readonly JsonValue[];
 }
 
+/** A thrown value as it was read, once. */
+export interface Thrown {
+  readonly data: ThrownData;
+  /** Whether that is all that shows of it; otherwise the value itself must not be shown. */
+  readonly complete: boolean;
+}
+
+/** Reads a thrown value once. Never throws. What is unreadable or too much is left out. */
+export function readThrown(thrown: unknown): Thrown {
+  try {
+    const data = read(thrown);
+    if (JSON.stringify(data.more).length <= SDK_LIMITS.thrown_chars) {
+      return { data, complete: true };
+    }
+  } catch {
+    // A getter of its own threw, or there are too many causes.
+  }
+  try {
+    const data = thrown instanceof Error
+      ? { name: String(thrown.name), message: String(thrown.message), more: [] }
+      : UNREADABLE;
+    return { data, complete: false };
+  } catch {
+    return { data: UNREADABLE, complete: false };
+  }
+}
+
 /** Stands for what cannot be read. */
 const UNREADABLE: ThrownData = {
   name: "Error",
@@ -22,28 +49,28 @@ const UNREADABLE: ThrownData = {
   more: [],
 };
 
-/** Reads a thrown value once. Never throws. */
-export function thrownData(thrown: unknown): ThrownData {
-  try {
-    return read(thrown);
-  } catch {
-    return UNREADABLE;
-  }
+/**
+ * What may be thrown in place of a value once it was judged.
+ *
+ * @param left Its data as the judgement left it.
+ */
+export function shownThrown(value: unknown, { data, complete }: Thrown, left: unknown): unknown {
+  const whole = complete && JSON.stringify(left) === JSON.stringify(data);
+  return whole ? value : redactedError(left);
 }
 
-/** The error that may be seen, from what is left after a redaction. */
-export function redactedError(left: unknown, original: ThrownData): Error {
-  const text = (key: string, otherwise: string): string => {
+/** An error of what is left after a redaction: a name is as free as a message, so both are judged. */
+function redactedError(left: unknown): Error {
+  const text = (key: string): string => {
     const value: unknown = typeof left === "object" && left !== null
       ? Reflect.get(left, key)
       : undefined;
-    return typeof value === "string" ? value : otherwise;
+    return typeof value === "string" && value !== "" ? value : "[REDACTED]";
   };
-  const error = new Error(text("message", "[REDACTED]"));
-  // A name is as free as a message: only what was judged may be repeated.
-  error.name = text("name", "Error");
+  const error = new Error(text("message"));
+  error.name = text("name");
   error.stack = `${error.name}: ${error.message}`;
-  return original.message === "" ? new Error("[REDACTED]") : error;
+  return error;
 }
 
 function read(thrown: unknown): ThrownData {
@@ -62,7 +89,7 @@ function read(thrown: unknown): ThrownData {
     }
     if (one !== thrown) more.push(`${one.name}: ${one.message}`);
     const head = stackHead(one);
-    if (head !== `${one.name}: ${one.message}` && head !== "") more.push(head);
+    if (head !== "") more.push(head);
     // Own properties first: `cause` and `errors` are followed, because JSON shows nothing of errors.
     const properties = Object.entries(one).filter(([key]) => key !== "cause" && key !== "errors");
     if (properties.length > 0) more.push(jsonOf(Object.fromEntries(properties)));
@@ -77,13 +104,24 @@ function read(thrown: unknown): ThrownData {
   return { name: String(thrown.name), message: String(thrown.message), more };
 }
 
-/** A stack repeats name and message as they were when it was made. */
-function stackHead({ stack }: Error): string {
+/** What a stack says beyond the message: it repeats name and message as they were when it was made. */
+function stackHead({ stack, message }: Error): string {
   if (typeof stack !== "string") return "";
-  return stack.split("\n").filter((line) => !line.startsWith("    at ")).join("\n");
+  const head = stack.split("\n").filter((line) => !line.startsWith("    at ")).join("\n");
+  const name = head.endsWith(message) ? head.slice(0, head.length - message.length) : head;
+  return /^(?:[\w$.]{1,60}(?:: )?)?$/.test(name) ? "" : head;
 }
 
+/** Each object once: errors of HTTP clients hold their request, and that its response, in circles. */
 function jsonOf(value: unknown): JsonValue {
-  const text = JSON.stringify(value, (_key, one) => typeof one === "bigint" ? String(one) : one);
+  const seen = new Set<unknown>();
+  const text = JSON.stringify(value, (_key, one) => {
+    if (typeof one === "bigint") return String(one);
+    if (typeof one !== "object" || one === null) return one;
+    if (seen.has(one)) return null;
+    seen.add(one);
+    if (one instanceof Map || one instanceof Set) return [...one];
+    return one instanceof Error ? { ...one, message: one.message } : one;
+  });
   return text === undefined ? null : JSON.parse(text);
 }

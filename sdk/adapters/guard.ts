@@ -5,6 +5,8 @@
  * @module
  */
 
+import { readThrown, shownThrown } from "../thrown.ts";
+
 /** One call of a tool, as a framework is about to make it. */
 export interface ToolCall {
   /** Name by which the model called it; the policy's `tools` section goes by it. */
@@ -119,10 +121,15 @@ export async function shownFailure(
 ): Promise<unknown> {
   // Nobody waits for the answer any more, so nobody reads the message.
   if (call.signal?.aborted === true) return error;
-  const message = messageOf(error);
-  if (message === "") return error;
-  const shown = await guard.afterTool({ ...call, result: message });
-  return shown === message ? error : new Error(String(shown));
+  const thrown = readThrown(error);
+  const { data } = thrown;
+  // Frameworks show messages; logs, and frameworks of what is no error, show the rest as well.
+  if (data.more.length > 0) {
+    return shownThrown(error, thrown, await guard.afterTool({ ...call, result: data }));
+  }
+  if (data.message === "") return error;
+  const shown = await guard.afterTool({ ...call, result: data.message });
+  return shown === data.message && thrown.complete ? error : new Error(String(shown));
 }
 
 /** A message for the model in place of a result. */

@@ -16,6 +16,7 @@ import {
   EventsUndeliveredError,
   GatewayUnavailableError,
   InvalidActError,
+  RegistrationError,
 } from "../../errors.ts";
 import type { Notice } from "../../notice.ts";
 import { SYSTEM_TIMERS, type Timers } from "../../timers.ts";
@@ -50,6 +51,12 @@ export interface GatewayClientOptions {
 
 /** Codes that say the question itself is refused: another try cannot help. */
 const REFUSED_QUESTION: ReadonlySet<RpcCode> = new Set(["invalid_argument", "out_of_range"]);
+/**
+ * Codes that say this agent is refused. That is an answer: where an operator lets acts happen that
+ * nobody answered, an agent whose credential was revoked must not be among them.
+ */
+const REFUSED_AGENT: ReadonlySet<RpcCode> = new Set(["unauthenticated", "permission_denied"]);
+
 /** Codes that say these events will never be taken. */
 const REFUSED_EVENTS: ReadonlySet<RpcCode> = new Set([
   "invalid_argument",
@@ -214,6 +221,13 @@ export class GatewayClient implements CheckClient {
       signal.throwIfAborted();
       if (error instanceof RpcError && REFUSED_QUESTION.has(error.code)) {
         throw new InvalidActError(`the gateway cannot judge this act: ${error.message}`, error);
+      }
+      if (error instanceof RpcError && REFUSED_AGENT.has(error.code)) {
+        throw new RegistrationError(
+          `the gateway does not take this agent's credential (${error.code}): ${error.message}; it was ` +
+            "revoked, or another process started as the same agent: start again",
+          { retryable: false, cause: error },
+        );
       }
       throw unavailable(error);
     }

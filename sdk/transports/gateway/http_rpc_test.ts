@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Decision } from "@agent-assembly/proto/common";
 import { CheckActionResponseSchema } from "@agent-assembly/proto/policy";
-import { AssemblyError } from "../../errors.ts";
+import { AssemblyError, RegistrationError } from "../../errors.ts";
 import { governWith } from "../../govern_with.ts";
 import { TRANSPORT_LIMITS } from "../limits.ts";
 import { GatewayClient } from "./gateway_client.ts";
@@ -18,6 +18,7 @@ const PROTO = { "content-type": "application/proto" };
 async function met(
   handler: (request: Request) => Response | Promise<Response>,
   answer_timeout_ms = 5_000,
+  fail_closed = true,
 ): Promise<{ readonly happened: boolean; readonly error: unknown }> {
   const abort = new AbortController();
   const server = Deno.serve({
@@ -30,7 +31,7 @@ async function met(
   const rpc = new HttpRpc({ url: `http://127.0.0.1:${server.addr.port}` });
   const who = { org_id: "", team_id: "", agent_id: "test" };
   const client = new GatewayClient({ rpc, agent: who, token: "the-token" });
-  const agent = governWith({ agent: who, client, answer_timeout_ms });
+  const agent = governWith({ agent: who, client, answer_timeout_ms, fail_closed });
   let happened = false;
   try {
     await agent.callTool("a", {}, () => happened = true, { result: "unchecked" });
@@ -105,4 +106,16 @@ Deno.test("a web server that never answers is given up by name", async () => {
   assert.equal(happened, false);
   assert.ok(error instanceof AssemblyError && error.code === "gateway_unavailable");
   assert.match(error.message, /deadline_exceeded/);
+});
+
+Deno.test("an agent whose credential is refused does not act, not even where no answer lets it", async () => {
+  for (const [status, code] of [[401, "unauthenticated"], [403, "permission_denied"]] as const) {
+    const refuse = () => Response.json({ code, message: "revoked" }, { status });
+    const { happened, error } = await met(refuse, 5_000, false);
+    assert.equal(happened, false, code);
+    assert.ok(error instanceof RegistrationError && !error.retryable);
+    assert.ok(!error.message.includes("the-token"));
+  }
+  const away = await met(() => new Response(null, { status: 503 }), 5_000, false);
+  assert.equal(away.happened, true);
 });

@@ -106,7 +106,8 @@ export class Reports {
 
   async #take(request: ReportRequest, agent: AgentRecord): Promise<number> {
     const first = Number(request.firstSeq);
-    const cursor = await this.#settled(await this.#cursorFor(request, agent));
+    const known = await this.#cursorFor(request, agent);
+    const cursor = await this.#settled(known);
     if (first > cursor.seq + 1) {
       throw new ReportError(
         "gap",
@@ -116,19 +117,27 @@ export class Reports {
       );
     }
     this.#mustContinue(request, cursor, agent);
+    const draftsOf = (records: ReportRequest["records"], begin: number) =>
+      records.map((record, at) => {
+        const read = readRecord(record, agent);
+        return this.#draft(read, agent, { spool_id: cursor.spool_id, seq: begin + at });
+      });
+    if (cursor !== known) {
+      // They are in the log, and nobody knows whether they were charged: once more rather than never.
+      const from = Math.max(known.seq + 1, first);
+      const arrived = request.records.slice(from - first, Math.max(0, cursor.seq + 1 - first));
+      for (const { after } of draftsOf(arrived, from)) await after();
+      await this.#keep(cursor);
+    }
     const fresh = request.records.slice(cursor.seq + 1 - first);
     const last = fresh.at(-1);
     if (last === undefined) return cursor.seq;
-    const begin = cursor.seq + 1;
     const through = cursor.seq + fresh.length;
-    const taken = fresh.map((record, at) => {
-      const read = readRecord(record, agent);
-      return this.#draft(read, agent, { spool_id: cursor.spool_id, seq: begin + at });
-    });
+    const taken = draftsOf(fresh, cursor.seq + 1);
     const entries = String(this.#on.audit.status().entries);
     await this.#keep({ ...cursor, under_way: { entries, through } });
     await this.#append(taken.map(({ draft }) => draft));
-    for (const { after } of taken) after();
+    await Promise.all(taken.map(({ after }) => after()));
     await this.#keep({ ...withoutMark(cursor), seq: through, digest: digestOf(last) });
     this.#on.counters.add("runtimes.reports_taken");
     return through;
@@ -197,15 +206,13 @@ export class Reports {
     };
   }
 
-  /** Where a spool stands after an append whose end nobody saw: the log says. */
+  /** Where a spool stands after an append whose end nobody saw: the log says. Keeps nothing. */
   async #settled(cursor: Cursor): Promise<Cursor> {
     const { under_way } = cursor;
     if (under_way === undefined) return cursor;
     const arrived = await this.#arrived(cursor.spool_id, BigInt(under_way.entries));
     const { digest: _, ...undigested } = withoutMark(cursor);
-    const settled = arrived > cursor.seq ? { ...undigested, seq: arrived } : withoutMark(cursor);
-    await this.#keep(settled);
-    return settled;
+    return arrived > cursor.seq ? { ...undigested, seq: arrived } : withoutMark(cursor);
   }
 
   /** The highest position of a spool among the entries from `from` on; 0 when there is none. */
@@ -248,10 +255,13 @@ export class Reports {
     read: ReadRecord,
     agent: AgentRecord,
     place: { readonly spool_id: string; readonly seq: number },
-  ): { readonly draft: EntryDraft; readonly after: () => void } {
+  ): { readonly draft: EntryDraft; readonly after: () => Promise<void> } {
     const { clock, registry } = this.#on;
     if (read.kind !== "decision") {
-      const after = read.kind === "unreadable" ? () => this.#unreadable(agent, read.why) : () => {};
+      const after = () => {
+        if (read.kind === "unreadable") this.#unreadable(agent, read.why);
+        return Promise.resolve();
+      };
       return { draft: otherDraft(read, agent, place, clock), after };
     }
     const { decision, action } = read;
@@ -273,17 +283,17 @@ export class Reports {
       this.#tell(read, agent, principal);
       if (typeof again === "object") this.#disagrees(agent, again.denied);
       else if (again === "unknown_policy") this.#unknownPolicy(agent);
-      this.#account(read, agent, principal);
+      return this.#account(read, agent, principal);
     };
     return { draft, after };
   }
 
   /** Counts a reported call against its lease; what none covers is charged and told. */
-  #account(
+  async #account(
     { decision, action }: Extract<ReadRecord, { kind: "decision" }>,
     agent: AgentRecord,
     principal: Principal,
-  ): void {
+  ): Promise<void> {
     const let_through = decision.decision === 1 || decision.decision === 4;
     if (!let_through) return;
     const { leases } = this.#on;
@@ -293,7 +303,11 @@ export class Reports {
     if (covered) return;
     const owed = decision.leaseId !== "" || leases.costs(principal, action);
     if (decision.because === "policy" && owed) this.#uncovered(agent);
-    leases.charge(principal, action).catch(() => this.#on.counters.add("runtimes.charge_failed"));
+    try {
+      await leases.charge(principal, action);
+    } catch {
+      this.#on.counters.add("runtimes.charge_failed");
+    }
   }
 
   #tell(

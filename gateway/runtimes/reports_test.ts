@@ -85,6 +85,7 @@ async function opened(
   store: MemoryStore,
   log: MemoryLog,
   raised: Raise[] = [],
+  leases?: Leases,
 ): Promise<Reports> {
   const policy = compilePolicySet([]);
   return new Reports({
@@ -100,7 +101,7 @@ async function opened(
       }),
     },
     policies: new RememberedPolicies(),
-    leases: new Leases({
+    leases: leases ?? new Leases({
       ledger: undefined,
       buckets: new RateBuckets(),
       policy: () => policy,
@@ -174,6 +175,41 @@ Deno.test("a call let through by a policy that nobody knows is told: it was not 
   );
   await reports.take(allowed, AGENT);
   assert.ok(raised.some(({ source }) => source === "runtime_policy_unknown"));
+});
+
+Deno.test("a call that no lease covers is charged although the gateway died before it was", async () => {
+  let charged = 0;
+  const leases = {
+    costs: () => true,
+    charge: () => Promise.resolve(void charged++),
+  } as unknown as Leases;
+  const store = new FailingStore();
+  const log = new MemoryLog();
+  const allowed = (count: number) => {
+    const asked = request(1, count);
+    for (const record of asked.records) {
+      record.content = toBinary(
+        RuntimeDecisionSchema,
+        create(RuntimeDecisionSchema, {
+          decision: 1,
+          action: { action: { case: "toolCall", value: { toolName: "x" } } },
+          because: "local_rules",
+        }),
+      );
+    }
+    return asked;
+  };
+  log.keeps_refused = true;
+  log.room = 0;
+  // The log has them and did not say so: nothing was charged.
+  await assert.rejects((await opened(store, log, [], leases)).take(allowed(3), AGENT));
+  assert.equal(charged, 0);
+  log.room = Infinity;
+  assert.equal(await (await opened(store, log, [], leases)).take(allowed(4), AGENT), 4);
+  assert.equal(charged, 4);
+  assert.equal(await (await opened(store, log, [], leases)).take(allowed(4), AGENT), 4);
+  assert.equal(charged, 4, "once each");
+  assert.deepEqual(log.positions(), [1, 2, 3, 4]);
 });
 
 Deno.test("a cursor that cannot be read refuses its spool, by name, and no other", async () => {

@@ -8,6 +8,11 @@
 /** Named limits; units are the last word of each name. */
 export const SCANNER_LIMITS = {
   /**
+   * Places of a text with escapes that are looked at for whether an escape matters; in a text with
+   * more of them all escapes are taken off, which is slower and finds the same.
+   */
+  calm_escape_blocks: 1_048_576,
+  /**
    * Work of one pattern on one text: the sum, over its matches, of the characters ahead of each.
    * A pattern without a longest match, such as `a.*b|a`, may read to the end of the text for every
    * match; beyond the bound the scan fails and the whole text is redacted.

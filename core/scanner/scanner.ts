@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { type CertainSearch, decodeAndSearch, decodeBytes, type Decoding } from "./decode/mod.ts";
+import {
+  type CertainSearch,
+  decodeAndSearch,
+  decodeBytes,
+  type Decoding,
+  escapesMatter,
+} from "./decode/mod.ts";
 import { DigitWatch, findDigits } from "./detectors/digits.ts";
 import { EmailWatch, findEmails } from "./detectors/email.ts";
 import { EntropyWatch, findEntropy, findRunTokens } from "./detectors/entropy.ts";
@@ -22,9 +28,10 @@ import { mergeDecoded } from "./merge.ts";
 import { isKnownLocalePack } from "./locale/pack.ts";
 import { findTaiwan } from "./locale/zh_tw.ts";
 import { LIMITS } from "../limits.ts";
+import { SCANNER_LIMITS } from "./limits.ts";
 import type { CompiledPattern } from "./pattern.ts";
 import { ScanLimitError, Spans } from "./spans.ts";
-import { HAS_QUOTE, sweep, type Watch } from "./sweep.ts";
+import { HAS_QUOTE, HAS_WIDE, sweep, type Watch } from "./sweep.ts";
 import { copyText, encodeText, forgetText, type Utf8Text } from "./utf8.ts";
 
 /** Raised when a policy names a locale pack that this build does not contain. */
@@ -154,6 +161,8 @@ class Passes implements Watch {
   readonly digit: DigitWatch;
   readonly mail: EmailWatch;
   readonly entropy: EntropyWatch;
+  /** Starts of eight bytes that hold the first sign of an escape, as many as are kept. */
+  readonly escapes: number[] = [];
 
   /** @param scored See {@linkcode EntropyWatch}. */
   constructor(text: Utf8Text, strict: boolean, scored: boolean) {
@@ -186,6 +195,10 @@ class Passes implements Watch {
 
   split(at: number): number {
     return this.entropy.split(at);
+  }
+
+  escape(at: number): void {
+    if (this.escapes.length <= SCANNER_LIMITS.calm_escape_blocks) this.escapes.push(at);
   }
 
   wide(at: number): boolean {
@@ -231,10 +244,15 @@ export function findBuiltIn(text: Utf8Text, strict: boolean): BuiltIn {
 
 /** @param seen What the walk over the text returned. */
 function decode(text: Utf8Text, seen: number, watch: Passes, strict: boolean): Decoding {
+  const { long_runs } = watch.entropy;
+  const escapes = (seen & ~HAS_QUOTE) !== 0;
+  const calm = escapes && (seen & HAS_WIDE) === 0 && watch.literal.isQuiet() &&
+    !escapesMatter(text, watch.escapes, long_runs);
   const signs = {
-    escapes: (seen & ~HAS_QUOTE) !== 0,
+    escapes,
+    calm,
     quotes: (seen & HAS_QUOTE) !== 0,
-    long_runs: watch.entropy.long_runs,
+    long_runs,
   };
   return decodeAndSearch(text, signs, certainSearch(strict));
 }

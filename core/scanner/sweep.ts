@@ -33,6 +33,8 @@ export interface Watch {
   run(at: number): number;
   /** Twenty bytes around `at` are base64 but for one character; returns where its run ends. */
   split(at: number): number;
+  /** One of the eight bytes from `at` on starts escapes. */
+  escape(at: number): void;
   /** A pair of bytes may belong to a character in disguise; true when it does. */
   wide(at: number): boolean;
 }
@@ -111,6 +113,7 @@ export function sweep({ bytes, pairs, length }: Utf8Text, watch: Watch, entropy:
     digits_2 = signs_2;
     digits_3 = signs_1;
     if ((four & DIGITS) !== 0) watch.digits(at * 2);
+    if ((any & ESCAPE) !== 0) watch.escape(at * 2);
     if ((any & NOTABLE) === 0) continue;
     for (let pair = at; pair < at + 4; pair++) {
       const both = pairs[pair] as number;

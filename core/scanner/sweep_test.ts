@@ -10,6 +10,7 @@ const ASLEEP: Watch = {
   prefix: () => {},
   digits: () => {},
   email: () => {},
+  escape: () => {},
   run: (at) => at,
   token: (at) => at,
   split: (at) => at,

@@ -119,7 +119,7 @@ const LETTER_ESCAPES: ReadonlyMap<number, number> = new Map([
 ]);
 
 /** Reads the units of one text, asked for in ascending order. */
-class UnitReader {
+export class UnitReader {
   readonly #text: Utf8Text;
   #word_end = -1;
   #word_mixed = false;

@@ -12,7 +12,7 @@ import { BASE64_CHARS_MIN, BASE64_SET, decodeBase64, phasesOf, wholeRun } from "
 import { type Compression, compressionOf, inflate, inflatesToText } from "./compressed.ts";
 import { unescape } from "./escapes.ts";
 import { HEX_LIST_BYTES_MIN, HEX_LIST_SET, hexList, hexRow } from "./hex.ts";
-import { type Joined, joinFragments } from "./joints.ts";
+import { ESCAPED, joinCalmly, type Joined, joinFragments } from "./joints.ts";
 import { eachRun, findRuns } from "./runs.ts";
 import { isMostlyText, isPrintable, looksUtf16 } from "./text_like.ts";
 import {
@@ -60,6 +60,8 @@ export interface Decoding {
 export interface DecodeSigns {
   /** Escapes, entities, characters of no width, look-alikes. */
   readonly escapes: boolean;
+  /** There are escapes, and none of them matters but for texts written in pieces. */
+  readonly calm?: boolean;
   /** Quotes, which texts written in pieces have. */
   readonly quotes: boolean;
   /** Every run of base64 characters worth a look, its start and its end; absent: not known. */
@@ -103,6 +105,7 @@ class Explorer {
 
   /** Looks behind one text, at `depth` encodings below the original. */
   explore(text: Utf8Text, origin: OriginMap, depth: number, signs: DecodeSigns): void {
+    if (signs.calm === true && this.#calmly(text, origin, depth, signs)) return;
     let view = text;
     let map = origin;
     const plain = signs.escapes ? unescape(text) : undefined;
@@ -118,6 +121,15 @@ class Explorer {
     const joined = quotes ? joinFragments(view) : undefined;
     if (joined !== undefined) this.#joined(joined, map, depth);
     this.#runs(view, map, depth, plain === undefined ? signs.long_runs : undefined);
+  }
+
+  /** Looks behind a text as it is written; false where pieces are joined over escapes. */
+  #calmly(text: Utf8Text, origin: OriginMap, depth: number, signs: DecodeSigns): boolean {
+    const joined = signs.quotes ? joinCalmly(text) : undefined;
+    if (joined === ESCAPED) return false;
+    if (joined !== undefined) this.#joined(joined, origin, depth);
+    this.#runs(text, origin, depth, signs.long_runs);
+    return true;
   }
 
   /** Bytes that may be compressed; false when they are not. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { PAIR_SIGNS, QUOTE as QUOTE_SIGN } from "../pair_table.ts";
 import type { Utf8Text } from "../utf8.ts";
 import { type DecodedView, ViewBuilder } from "./view.ts";
 
@@ -30,62 +31,70 @@ export interface Joined {
 
 /** All chains of a text; `undefined` when it has none. */
 export function joinFragments(text: Utf8Text): Joined | undefined {
-  const { bytes, length } = text;
+  const joined = join(text, false);
+  return joined === ESCAPED ? undefined : joined;
+}
+
+/** What {@linkcode joinCalmly} answers where chains can be told only without the escapes. */
+export const ESCAPED = "escaped";
+
+/**
+ * The same for a text with escapes, as long as no escape stands in or at what may be a chain:
+ * {@linkcode ESCAPED} may be wrong, never missing.
+ */
+export function joinCalmly(text: Utf8Text): Joined | typeof ESCAPED | undefined {
+  return join(text, true);
+}
+
+function join(text: Utf8Text, calmly: boolean): Joined | typeof ESCAPED | undefined {
+  const { bytes, pairs, length } = text;
   let builder: ViewBuilder | undefined;
   const commas: number[] = [];
-  const quotes = new Quotes(text);
   const chain = new Chain(text);
-  for (let at = quotes.next(0); at < length; at = quotes.next(at + 1)) {
-    // Most quotes have a letter, a colon or a bracket behind them.
-    const behind = bytes[at + 1] as number;
-    if (OPERATOR[behind] === 0 && behind > 0x20 && behind !== 0x5c || !chain.read(at)) continue;
-    builder ??= new ViewBuilder(bytes, length + (length >> 1) + 1);
-    const { pieces } = chain;
-    for (let piece = 0; piece < chain.pieces_size; piece += 2) {
-      if (piece > 0 && chain.commas[piece / 2 - 1] === true) commas.push(builder.size);
-      if (piece > 0) builder.unit(pieces[piece - 1] ?? 0, [], "joined");
-      builder.copy(pieces[piece] ?? 0, pieces[piece + 1] ?? 0);
+  let next = 0;
+  // INVARIANT: the padding behind a text is wider than four pairs.
+  for (let block = 0; block < length; block += 8) {
+    if (!holdsQuote(pairs, block >> 1)) continue;
+    for (let at = Math.max(block, next); at < block + 8 && at < length; at++) {
+      if (QUOTE[bytes[at] as number] === 0) continue;
+      // Most quotes have a letter, a colon or a bracket behind them.
+      const behind = bytes[at + 1] as number;
+      if (OPERATOR[behind] === 0 && behind > 0x20 && behind !== 0x5c) continue;
+      if (calmly && chain.isEscaped(at)) return ESCAPED;
+      if (!chain.read(at)) continue;
+      if (calmly && (chain.isEscaped(chain.end) || holdsBackslash(bytes, chain))) return ESCAPED;
+      builder ??= new ViewBuilder(bytes, length + (length >> 1) + 1);
+      write(chain, builder, commas);
+      at = chain.end;
+      next = at + 1;
     }
-    builder.unit(chain.end, [0x0a], "joined");
-    at = chain.end;
   }
   return builder && { view: builder.finish(length), commas };
+}
+
+/** Whether one of eight bytes is a quote; where none is, this costs four look-ups. */
+function holdsQuote(pairs: Uint16Array, pair: number): boolean {
+  const signs = (PAIR_SIGNS[pairs[pair] as number] as number) |
+    (PAIR_SIGNS[pairs[pair + 1] as number] as number) |
+    (PAIR_SIGNS[pairs[pair + 2] as number] as number) |
+    (PAIR_SIGNS[pairs[pair + 3] as number] as number);
+  return (signs & QUOTE_SIGN) !== 0;
+}
+
+/** Writes the pieces of a chain as a line. */
+function write(chain: Chain, builder: ViewBuilder, commas: number[]): void {
+  const { pieces } = chain;
+  for (let piece = 0; piece < chain.pieces_size; piece += 2) {
+    if (piece > 0 && chain.commas[piece / 2 - 1] === true) commas.push(builder.size);
+    if (piece > 0) builder.unit(pieces[piece - 1] ?? 0, [], "joined");
+    builder.copy(pieces[piece] ?? 0, pieces[piece + 1] ?? 0);
+  }
+  builder.unit(chain.end, [0x0a], "joined");
 }
 
 /** Printable ASCII without white space and brackets: what keys and addresses are made of. */
 const TOKEN = new Uint8Array(256).fill(1, 0x21, 0x7f);
 for (const sign of ",;(){}") TOKEN[sign.charCodeAt(0)] = 0;
-
-const NEAR_BYTES = 48;
-
-/** Finds the next quote: near ones byte by byte, far ones by the engine's own search. */
-class Quotes {
-  readonly #bytes: Uint8Array;
-  readonly #length: number;
-  /** The next of each kind of quote, as far as it was looked for. */
-  readonly #far = [-1, -1, -1];
-
-  constructor({ bytes, length }: Utf8Text) {
-    this.#bytes = bytes.subarray(0, length);
-    this.#length = length;
-  }
-
-  next(from: number): number {
-    const near = Math.min(this.#length, from + NEAR_BYTES);
-    for (let at = from; at < near; at++) {
-      if (QUOTE[this.#bytes[at] as number] === 1) return at;
-    }
-    let nearest = this.#length;
-    QUOTES.forEach((quote, kind) => {
-      if ((this.#far[kind] ?? 0) < near) {
-        const found = this.#bytes.indexOf(quote, near);
-        this.#far[kind] = found < 0 ? this.#length : found;
-      }
-      nearest = Math.min(nearest, this.#far[kind] ?? 0);
-    });
-    return nearest;
-  }
-}
 
 /** Reads one chain at a time; its fields hold until the next. */
 class Chain {
@@ -130,6 +139,29 @@ class Chain {
     return size >= CHAIN_BYTES_MIN && hasDigit(bytes, first, this.end);
   }
 
+  /**
+   * Whether an escape stands in the joint behind a closing quote or in the pieces on its sides. Wider
+   * than {@linkcode read}: escaped white space is white space, and lengths count escapes.
+   */
+  isEscaped(close: number): boolean {
+    const { bytes, length } = this.#text;
+    const open = looseGlue(bytes, close, length);
+    if (open < 0) return false;
+    const end = Math.min(length, open + ESCAPED_BYTES_MAX);
+    let stop = open + 1;
+    while (stop < end && QUOTE[bytes[stop] as number] === 0) {
+      if (TOKEN[bytes[stop] as number] === 0) return false;
+      stop++;
+    }
+    const start = Math.max(0, close - ESCAPED_BYTES_MAX);
+    let first = close - 1;
+    while (first >= start && QUOTE[bytes[first] as number] === 0) {
+      if (TOKEN[bytes[first] as number] === 0) return false;
+      first--;
+    }
+    return holds(bytes, 0x5c, first + 1, stop);
+  }
+
   /** Whether what follows a closing quote joins it to another text; finds that one's quote. */
   #glue(close: number): boolean {
     const { bytes, length } = this.#text;
@@ -150,6 +182,38 @@ class Chain {
     }
     return false;
   }
+}
+
+/** Room for a fragment, or for glue, that is written in escapes. */
+const ESCAPED_BYTES_MAX = 3 * FRAGMENT_BYTES_MAX;
+
+/** The quote that a joint may lead to, whose white space may be escaped, or -1. */
+function looseGlue(bytes: Uint8Array, close: number, length: number): number {
+  const limit = Math.min(length, close + 3 * GLUE_BYTES_MAX);
+  let operators = 0;
+  for (let at = close + 1; at < limit; at++) {
+    const byte = bytes[at] as number;
+    if (QUOTE[byte] === 1) return at > close + 1 ? at : -1;
+    if (OPERATOR[byte] === 1) operators++;
+    else if (byte > 0x20 && byte !== 0x5c && !isEscapedSpace(bytes, at)) return -1;
+    if (operators > 2) return -1;
+  }
+  return -1;
+}
+
+/** The letter of `\n`, `\r` or `\t`. */
+function isEscapedSpace(bytes: Uint8Array, at: number): boolean {
+  const byte = bytes[at];
+  return (byte === 0x6e || byte === 0x72 || byte === 0x74) && bytes[at - 1] === 0x5c;
+}
+
+function holdsBackslash(bytes: Uint8Array, { pieces, end }: Chain): boolean {
+  return holds(bytes, 0x5c, pieces[0] ?? 0, end);
+}
+
+function holds(bytes: Uint8Array, wanted: number, from: number, to: number): boolean {
+  for (let at = from; at < to; at++) if (bytes[at] === wanted) return true;
+  return false;
 }
 
 /** Secrets have digits; most lists of words do not. */

@@ -4,6 +4,7 @@
  *
  * @module
  */
+export { escapesMatter } from "./calm.ts";
 export {
   type CertainSearch,
   type CertainSpan,

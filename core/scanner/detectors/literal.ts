@@ -64,6 +64,15 @@ export class LiteralWatch {
     for (let prefix = 0; prefix < PREFIXES.length; prefix++) this.#note(prefix, from);
   }
 
+  /** True when no prefix stands in the text, but for the `://` of addresses without a password. */
+  isQuiet(): boolean {
+    return this.#matches.every((match) => {
+      const prefix = PREFIXES[match % PREFIXES_MAX];
+      if (prefix?.rule.form !== "userinfo") return false;
+      return !mayHoldPassword(this.#text, Math.floor(match / PREFIXES_MAX) + prefix.text.length);
+    });
+  }
+
   #note(prefix: number, from: number): void {
     if (!this.#holds(prefix, from)) return;
     if (from > 0 && PREFIXES[prefix]?.at_start === true) return;
@@ -114,6 +123,17 @@ export class LiteralWatch {
 }
 
 const NOTHING: readonly LateSpan[] = [];
+
+/** Whether an `@` comes before what ends the host of an address, escaped or not. */
+function mayHoldPassword({ bytes, length }: Utf8Text, body: number): boolean {
+  for (let at = body; at < length; at++) {
+    const byte = bytes[at] as number;
+    if (byte === 0x40) return true;
+    if (byte === 0x2f || byte === 0x22 || byte === 0x27 || byte <= 0x20) return false;
+    if (at - body > SCANNER_LIMITS.userinfo_bytes * 3) return true;
+  }
+  return false;
+}
 
 /** A finding that yields to others: only a name in front of the value gives it away. */
 interface WeakSpan {

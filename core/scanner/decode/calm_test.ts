@@ -189,9 +189,9 @@ Deno.test("pieces of a key are put together whether their quotes and spaces are 
       `{"a":"\\"Cookie\\": \\"s=a1B2c3D4e5F6g7H8i9J0k1L2m3\\""}`,
       `{"a":"${hexLines}"}`,
       `{"a":"{\\"type\\":\\"service_account\\"}"}`,
-      `{"a":"AK\\\\\\nIAIOSFODNN7EXAMPLE"}`,
+      `{"a":"AKIAIOSFOD\\\\\\nNN7EXAMPLE"}`,
       `{"a":"${WRAPPED.slice(0, 36)}\\n${WRAPPED.slice(36)}"}`,
-      `{"a":"\\n${WRAPPED.slice(0, 36)}\n${WRAPPED.slice(36)}\\"}`,
+      `{"a":"${WRAPPED.slice(0, 36)}\n${WRAPPED.slice(36)}\\"}`,
       `{"a":"k = 'AK' +\\n 'IAIOSFODNN7EXAMPLE'"}`,
       `{"a":"k = \\"AK\\" \\"IAIOSFODNN7EXAMPLE\\""}`,
     ]

@@ -189,7 +189,7 @@ Deno.test("pieces of a key are put together whether their quotes and spaces are 
       `{"a":"\\"Cookie\\": \\"s=a1B2c3D4e5F6g7H8i9J0k1L2m3\\""}`,
       `{"a":"${hexLines}"}`,
       `{"a":"{\\"type\\":\\"service_account\\"}"}`,
-      `{"a":"AKIAIOSFOD\\\\\\nNN7EXAMPLE"}`,
+      `{"a":"gh\\\\\\np_abcd1234"}`,
       `{"a":"${WRAPPED.slice(0, 36)}\\n${WRAPPED.slice(36)}"}`,
       `{"a":"${WRAPPED.slice(0, 36)}\n${WRAPPED.slice(36)}\\"}`,
       `{"a":"k = 'AK' +\\n 'IAIOSFODNN7EXAMPLE'"}`,

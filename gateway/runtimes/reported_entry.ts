@@ -168,6 +168,7 @@ export function otherDraft(
       const payload: Record<string, unknown> = {
         ...JSON.parse(draft.payload),
         reported_by: "runtime",
+        reported_source: sourceOf(read.event),
         ...spoolFacts(place),
       };
       return {
@@ -187,6 +188,16 @@ export function otherDraft(
     case "unreadable":
       return governanceEntry("runtime_record_unreadable", { ...facts, reason: read.why }, clock);
   }
+}
+
+/** Label in which a runtime says whose word an event is; it takes it from nobody else. */
+const SOURCE_LABEL = "aa.runtime.source";
+const SOURCES: readonly string[] = ["sdk", "broker", "proxy", "ebpf", "runtime"];
+
+/** A client's claim must not look like the runtime's own word, whatever its event is called. */
+function sourceOf({ labels }: AuditEvent): string {
+  const said = labels[SOURCE_LABEL] ?? "";
+  return SOURCES.includes(said) ? said : "unknown";
 }
 
 function spoolFacts({ spool_id, seq }: Place): Record<string, unknown> {

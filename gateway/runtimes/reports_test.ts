@@ -5,6 +5,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import type { EntryDraft } from "../../core/audit/entry.ts";
 import { RateBuckets } from "../../core/policy/rate_limit.ts";
 import { compilePolicySet } from "../../core/policy/compile.ts";
+import { AuditEventSchema } from "../../proto/gen/assembly/audit/v1/audit_pb.ts";
 import {
   ReportRequestSchema,
   RuntimeDecisionSchema,
@@ -210,6 +211,26 @@ Deno.test("a call that no lease covers is charged although the gateway died befo
   assert.equal(await (await opened(store, log, [], leases)).take(allowed(4), AGENT), 4);
   assert.equal(charged, 4, "once each");
   assert.deepEqual(log.positions(), [1, 2, 3, 4]);
+});
+
+Deno.test("whose word a reported event is stands in its entry: a client's claim is not the runtime's", async () => {
+  const log = new MemoryLog();
+  const reports = await opened(new MemoryStore(), log);
+  const asked = request(1, 3);
+  for (const [at, source] of ["sdk", "runtime", "forged"].entries()) {
+    const record = asked.records[at];
+    assert.ok(record);
+    record.kind = "event";
+    record.content = toBinary(
+      AuditEventSchema,
+      create(AuditEventSchema, { labels: { "aa.runtime.source": source } }),
+    );
+  }
+  await reports.take(asked, AGENT);
+  assert.deepEqual(
+    log.drafts.map(({ payload }) => JSON.parse(payload)["reported_source"]),
+    ["sdk", "runtime", "unknown"],
+  );
 });
 
 Deno.test("a cursor that cannot be read refuses its spool, by name, and no other", async () => {

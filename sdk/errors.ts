@@ -42,7 +42,10 @@ export interface RulePlace {
   readonly at: string;
 }
 
-/** What is known of a refused act. Never its arguments, paths or texts: errors end up in logs. */
+/**
+ * What is known of a refused act, without its arguments and texts: errors end up in logs. A change
+ * may name the path or host it is about; what the scanner finds in it is cut out.
+ */
 export interface Refusal {
   /** What was asked, without its contents, e.g. "tool `deploy`". */
   readonly act: string;

@@ -385,6 +385,21 @@ Deno.test("a wait for approval can be cancelled and ends with the agent", async 
   }
 });
 
+Deno.test("a refusal repeats no secret, not even where the change that would help names a path", async () => {
+  const agent = governed(() =>
+    Promise.resolve({
+      ...answer(Decision.DENY, { reason: `path /x/${GITHUB_PAT} is not listed` }),
+      reasons: { changes: [{ text: `add \`/x/${GITHUB_PAT}\` to \`allow\``, who: "org_admin" }] },
+    })
+  );
+  await assert.rejects(
+    agent.check({ kind: "file", operation: "read", path: `/x/${GITHUB_PAT}` }),
+    (error) =>
+      error instanceof PolicyViolationError && !Deno.inspect(error).includes(GITHUB_PAT) &&
+      error.message.includes("to allow it, add `/x/[REDACTED:GitHubPat]"),
+  );
+});
+
 Deno.test("an approval that nobody decided is not told as decided", async () => {
   const notices: Notice[] = [];
   const agent = governed(

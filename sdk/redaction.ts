@@ -196,6 +196,16 @@ function counted(findings: readonly Finding[]): Redaction[] {
     .sort((a, b) => a.kind < b.kind ? -1 : 1);
 }
 
+/** A text for errors and notices: whoever refused an act may have repeated what was in it. */
+export function withoutSecrets(text: string): string {
+  try {
+    const { findings, undecoded } = inspected(text, SCANNER);
+    return undecoded.length > 0 ? WHOLE_LABEL : redactSpans(text, findings);
+  } catch {
+    return WHOLE_LABEL;
+  }
+}
+
 /**
  * What a scan of a text would call its findings, and as `Custom` what it cannot decode; nothing leaves
  * the process.

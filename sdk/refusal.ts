@@ -19,6 +19,7 @@ import {
   shownText,
 } from "./errors.ts";
 import { SDK_LIMITS } from "./limits.ts";
+import { withoutSecrets } from "./redaction.ts";
 
 /** Rule label of a person's word (contract `wire` §1.3). */
 const APPROVAL_RULE = "requires_approval";
@@ -31,16 +32,21 @@ export function refusalOf(act: Act, answer: CheckAnswer, reason?: string): Refus
   const { response, reasons, audit_index } = answer;
   return {
     act: describeAct(act),
-    reason: shownText(reason ?? (response.reason === "" ? "no reason given" : response.reason)),
-    policy_rule: shownText(response.policyRule),
+    reason: told(reason ?? (response.reason === "" ? "no reason given" : response.reason)),
+    policy_rule: told(response.policyRule),
     ...(reasons?.rule === undefined
       ? {}
       : { rule: { path: shownText(reasons.rule.path), at: shownText(reasons.rule.at) } }),
     changes: (reasons?.changes ?? []).slice(0, SDK_LIMITS.changes_listed)
-      .map(({ text, who }) => ({ text: shownText(text), who: shownText(who) })),
+      .map(({ text, who }) => ({ text: told(text), who: shownText(who) })),
     ...(response.approvalId === "" ? {} : { approval_id: shownText(response.approvalId) }),
     ...(audit_index === undefined ? {} : { audit_index }),
   };
+}
+
+/** More than is shown is scanned, so that no secret is cut in two and then not known for one. */
+function told(text: string): string {
+  return shownText(withoutSecrets(text.slice(0, SDK_LIMITS.error_text_chars * 4)));
 }
 
 /** The error of a DENY answer. */

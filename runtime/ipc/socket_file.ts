@@ -96,7 +96,16 @@ function makeStaging(staging: string, own_uid: number): void {
     for (const entry of Deno.readDirSync(staging)) Deno.removeSync(`${staging}/${entry.name}`);
     Deno.removeSync(staging);
   }
-  Deno.mkdirSync(staging, { mode: 0o700 });
+  try {
+    Deno.mkdirSync(staging, { mode: 0o700 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    const directory = dirname(staging);
+    throw new Error(
+      `the socket's directory \`${directory}\` is not there: make it with \`mkdir -m 700 -p ${directory}\``,
+      { cause: error },
+    );
+  }
 }
 
 function lstat(path: string): Deno.FileInfo | undefined {

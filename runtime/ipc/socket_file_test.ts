@@ -46,6 +46,15 @@ Deno.test("trap R16: a socket is ours alone from its first instant, and gone whe
   });
 });
 
+Deno.test("a directory that is not there is told, with the command that makes it", async () => {
+  await inDirectory(async (directory) => {
+    await assert.rejects(
+      bindSocket(`${directory}/run/a.sock`, OWN_UID),
+      new RegExp(`is not there: make it with .mkdir -m 700 -p ${directory}/run`),
+    );
+  });
+});
+
 Deno.test("a stale socket is removed; one that lives is not taken", async () => {
   await inDirectory(async (directory) => {
     const path = `${directory}/a.sock`;

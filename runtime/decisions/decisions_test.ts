@@ -399,6 +399,11 @@ Deno.test("queries at the gateway are bounded; further ones wait, and none is lo
   const many = Array.from({ length: DECISION_LIMITS.forwarded_queries + 50 }, () => world.ask());
   await turns();
   assert.equal(most, DECISION_LIMITS.forwarded_queries);
+  const gone = new AbortController();
+  const given_up = world.room.decisions.answer(toolQuery(AGENT, "search"), client(), gone.signal);
+  await turns();
+  gone.abort();
+  assert.equal((await given_up).decision, 2, "whose client is gone does not wait on");
   release.resolve();
   assert.ok((await Promise.all(many)).every(({ decision }) => decision === 1));
   assert.equal(most, DECISION_LIMITS.forwarded_queries);

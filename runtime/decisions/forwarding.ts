@@ -37,7 +37,8 @@ export type Forwarded =
 /** The way to the gateway. */
 export class Forwarding {
   readonly #on: ForwardingOptions;
-  readonly #waiting: (() => void)[] = [];
+  /** In the order of their coming. */
+  readonly #waiting = new Set<() => void>();
   #under_way = 0;
 
   constructor(options: ForwardingOptions) {
@@ -128,18 +129,28 @@ export class Forwarding {
       this.#under_way++;
       return true;
     }
-    if (this.#waiting.length >= DECISION_LIMITS.waiting_queries || signal.aborted) return false;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push(resolve);
+    if (this.#waiting.size >= DECISION_LIMITS.waiting_queries || signal.aborted) return false;
+    const { promise, resolve } = Promise.withResolvers<boolean>();
     // Whoever leaves hands its place to the next, so that the count stays.
-    await promise;
-    return true;
+    const enter = () => resolve(true);
+    const giveUp = () => {
+      if (this.#waiting.delete(enter)) resolve(false);
+    };
+    this.#waiting.add(enter);
+    signal.addEventListener("abort", giveUp, { once: true });
+    try {
+      return await promise;
+    } finally {
+      signal.removeEventListener("abort", giveUp);
+    }
   }
 
   #leave(): void {
-    const next = this.#waiting.shift();
-    if (next === undefined) this.#under_way--;
-    else next();
+    for (const next of this.#waiting) {
+      this.#waiting.delete(next);
+      return next();
+    }
+    this.#under_way--;
   }
 }
 

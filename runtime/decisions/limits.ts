@@ -6,7 +6,7 @@
 
 /** Named limits; units are the last word of each name. */
 export const DECISION_LIMITS = {
-  /** Calls under way at the gateway. Further ones wait, within their own deadline. */
+  /** Calls under way at the gateway. Further ones wait, as long as their client does. */
   forwarded_queries: 1_024,
   /** Queries waiting for one of those. One more is denied by name. */
   waiting_queries: 16_384,

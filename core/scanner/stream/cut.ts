@@ -42,7 +42,6 @@ export function findCut(
     const across = ranges[range];
     if (across !== undefined && across.offset < at && at < across.end) {
       at = across.offset;
-      if (at > from && isGap(bytes, at)) return at;
       continue;
     }
     if (isGap(bytes, at) && isCalm(bytes, at, length)) return at;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gzipSync } from "fflate";
 import fc from "fast-check";
 import { compilePattern, createScanner, DEFAULT_SCANNER, type Finding, redact } from "../mod.ts";
 import { SCANNER_LIMITS } from "../limits.ts";
@@ -287,4 +288,23 @@ Deno.test("a part of a stream that cannot be decoded within bounds is covered, a
   assert.deepEqual(passed.flatMap(({ unjudged }) => unjudged.map(({ reason }) => reason)), [
     "depth",
   ]);
+});
+
+Deno.test("a wrapped archive is not cut between its lines: what gives it away may come late", () => {
+  // Neither its head nor what is seen behind a cut holds the key; only the whole run does.
+  let state = 7;
+  const noise = Array.from({ length: 3_000 }, () => {
+    state = state * 48_271 % 2_147_483_647;
+    return "abcdefghijklmnopqrstuvwxyz "[state % 27];
+  }).join("");
+  const packed = gzipSync(encoder.encode(`${noise} AKIAIOSFODNN7EXAMPLE `));
+  const lines = btoa(String.fromCharCode(...packed)).match(/.{1,76}/g) ?? [];
+  const bytes = encoder.encode(`note:\n${lines.join("\n")}\nend ${"of it ".repeat(200)}`);
+  const options = { scanner: DEFAULT_SCANNER };
+  const keys = (findings: readonly Finding[]): Finding[] =>
+    findings.filter((finding) => "kind" in finding && finding.kind === "AwsAccessKey");
+  const found = keys(whole(bytes, options));
+  assert.equal(found.length, 1);
+  const { findings } = streamed(bytes, [100], options);
+  assert.deepEqual(keys(findings), found);
 });

@@ -55,6 +55,11 @@ const COMMON_PAIRS: ReadonlySet<string> = new Set(
     .split(" "),
 );
 
+/** 1 for bytes of digits and of wide separators (contract §2.4), 3 for separators of one byte. */
+const DIGIT_BYTE = new Uint8Array(256).fill(1, 0x30, 0x3a).fill(1, 0x90, 0x9a);
+for (const byte of [0xef, 0xbc, 0xe3, 0x80, 0x8d, 0x8e]) DIGIT_BYTE[byte] = 1;
+for (const separator of " -.") DIGIT_BYTE[separator.charCodeAt(0)] = 3;
+
 /** Signs of each pair. */
 export const PAIR_SIGNS: Uint8Array = buildTable();
 
@@ -106,14 +111,12 @@ function signsOfByte(byte: number): number {
 
 /** True for bytes of digits and their separators, either width (contract §2.4). */
 export function isDigitByte(byte: number): boolean {
-  return byte >= 0x30 && byte <= 0x39 || isSeparatorByte(byte) || byte >= 0x90 && byte <= 0x99 ||
-    byte === 0xef || byte === 0xbc || byte === 0xe3 || byte === 0x80 || byte === 0x8d ||
-    byte === 0x8e;
+  return (DIGIT_BYTE[byte] ?? 0) !== 0;
 }
 
 /** Space, hyphen and dot, the separators of one byte. */
 export function isSeparatorByte(byte: number): boolean {
-  return byte === 0x20 || byte === 0x2d || byte === 0x2e;
+  return DIGIT_BYTE[byte] === 3;
 }
 
 function markDigits(table: Uint8Array): void {

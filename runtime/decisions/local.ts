@@ -16,7 +16,7 @@ import type { Decision, Explanation } from "../../core/verdict.ts";
 import { actionFromWire, identifierProblem } from "../../proto/mapping.ts";
 import type { policy } from "../../proto/mod.ts";
 import { DECISION_LIMITS } from "./limits.ts";
-import { sameDigest, sameName, type Snapshot, tokenDigest } from "./snapshot.ts";
+import { isTokenOf, sameName, type Snapshot } from "./snapshot.ts";
 
 /** What a call must be covered by, before it may be let through here. */
 export interface LeaseNeed {
@@ -52,9 +52,7 @@ export function decideLocally(
   if (!sameName({ org_id, team_id, agent_id }, agent.name)) return forward("another agent asks");
   const token = query.credentialToken;
   if (token === "" || token.length > TOKEN_CHARS_MAX) return forward("its credential is not known");
-  if (!sameDigest(tokenDigest(token), agent.token_sha256)) {
-    return forward("its credential is not known");
-  }
+  if (!isTokenOf(token, agent.token_sha256)) return forward("its credential is not known");
   const { clock_uncertainty_ms } = DECISION_LIMITS;
   const latest_ms = gateway_now_ms + clock_uncertainty_ms;
   if (agent.token_expires_at_ms !== 0 && latest_ms >= agent.token_expires_at_ms) {

@@ -5,11 +5,11 @@
  * @module
  */
 import { create, toBinary } from "@bufbuild/protobuf";
-import { BinaryWriter } from "@bufbuild/protobuf/wire";
 import type { Action } from "../../core/action.ts";
 import type { Decision } from "../../core/verdict.ts";
 import { type policy, runtime } from "../../proto/mod.ts";
 import { type ContentTags, keptNameBytes, keptText } from "./content.ts";
+import { Fields } from "./fields.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** Why a decision was made here. */
@@ -43,13 +43,16 @@ export interface Decided {
 /** Findings on record of one decision; a text with more is redacted whole anyway. */
 const FINDINGS_MAX = 100;
 
+/** Where records are written before they are copied out: one at a time, and nothing secret is in one. */
+const SCRATCH = new Uint8Array(16_384);
+
 /**
  * The bytes of a decision's record. Written field by field: it is done for every answer, and the
  * generated code takes three times as long. A test holds the two equal.
  */
 export function decisionBytes(decided: Decided, tags: ContentTags): Uint8Array {
   const { query, response, snapshot, action, decision } = decided;
-  const to = new Fields();
+  const to = new Fields(SCRATCH);
   to.number(1, Math.max(0, Math.trunc(decided.decided_at_ms)));
   to.text(2, snapshot?.policy_digest ?? "");
   to.number(3, snapshot?.epoch ?? 0);
@@ -84,30 +87,6 @@ export function decisionBytes(decided: Decided, tags: ContentTags): Uint8Array {
   to.text(18, decided.lease_id ?? "");
   to.text(19, decided.because);
   return to.finish();
-}
-
-/** Fields of one message as protobuf writes them: zero and empty ones are left out. */
-class Fields {
-  readonly #writer = new BinaryWriter();
-
-  number(field: number, value: number): void {
-    if (value === 0) return;
-    this.#writer.uint32(field << 3);
-    if (value < 0 || value > 0xffff_ffff) this.#writer.uint64(value);
-    else this.#writer.uint32(value);
-  }
-
-  text(field: number, value: string): void {
-    if (value !== "") this.#writer.uint32(field << 3 | 2).string(value.toWellFormed());
-  }
-
-  bytes(field: number, value: Uint8Array, also_empty = false): void {
-    if (also_empty || value.length > 0) this.#writer.uint32(field << 3 | 2).bytes(value);
-  }
-
-  finish(): Uint8Array {
-    return this.#writer.finish();
-  }
 }
 
 /** The bytes that say: the decision at `seq` was not given. */

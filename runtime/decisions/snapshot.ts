@@ -197,10 +197,27 @@ export function tokenDigest(token: string): string {
 
 /** Comparison of two digests that takes the same time wherever they differ. */
 export function sameDigest(a: string, b: string): boolean {
-  if (a.length !== 64 || b.length !== 64) return false;
+  return a.length === 64 && sameText(a, b);
+}
+
+/** Takes the same time wherever two texts of one length differ. */
+function sameText(a: string, b: string): boolean {
+  if (a.length !== b.length) return false;
   let difference = 0;
-  for (let at = 0; at < 64; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);
+  for (let at = 0; at < a.length; at++) difference |= a.charCodeAt(at) ^ b.charCodeAt(at);
   return difference === 0;
+}
+
+/** The token that was last found to be the one of a digest: an agent shows the same every time. */
+let proven: { readonly token: string; readonly digest: string } | undefined;
+
+/** Whether a credential token is the one with this SHA-256. */
+export function isTokenOf(token: string, token_sha256: string): boolean {
+  if (proven?.digest === token_sha256 && sameText(proven.token, token)) return true;
+  const digest = tokenDigest(token);
+  if (!sameDigest(digest, token_sha256)) return false;
+  proven = { token, digest };
+  return true;
 }
 
 function refused(why: string): ReadSnapshot {

@@ -115,7 +115,8 @@ const HOSTS = [
   "::1",
   "fe80::1",
   "localhost",
-  "jsr.io",
+  // One of those that Deno lets imports come from when no flag speaks of them.
+  "deno.land",
 ];
 
 /** What is asked. */

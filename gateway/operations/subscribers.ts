@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { BoundedFeed } from "../bounded_feed.ts";
 import { OPERATION_LIMITS } from "./limits.ts";
 import type { StandingSignal } from "./order.ts";
 
@@ -19,13 +20,9 @@ export interface OpMessage {
 /** Why a stream of messages ended. */
 export type SubscriptionEnd = "cancelled" | "lagging" | "replaced" | "stopped";
 
-/** One subscription: messages in, an asynchronous sequence out, for one reader. */
-export class OpSubscription implements AsyncIterable<OpMessage> {
-  readonly #standing: OpMessage[];
-  readonly #queue: OpMessage[] = [];
+/** One subscription, for one reader: standing orders, then changes. */
+export class OpSubscription extends BoundedFeed<OpMessage, SubscriptionEnd> {
   readonly #left: (subscription: OpSubscription) => void;
-  #end: SubscriptionEnd | undefined;
-  #wake: () => void = () => {};
 
   /** @param standing How things stand at the moment of subscribing. */
   constructor(
@@ -33,50 +30,12 @@ export class OpSubscription implements AsyncIterable<OpMessage> {
     standing: readonly OpMessage[],
     left: (subscription: OpSubscription) => void,
   ) {
-    this.#standing = standing.toReversed();
+    super(OPERATION_LIMITS.queued_messages, standing);
     this.#left = left;
   }
 
-  /** Why it ended; `undefined` while it has not. */
-  get ended(): SubscriptionEnd | undefined {
-    return this.#end;
-  }
-
-  /** Queues a message; at the bound the subscription ends as `lagging` instead. */
-  push(message: OpMessage): void {
-    if (this.#end !== undefined) return;
-    if (this.#queue.length >= OPERATION_LIMITS.queued_messages) this.end("lagging");
-    else {
-      this.#queue.push(message);
-      this.#wake();
-    }
-  }
-
-  /** Ends it; what is queued is still given to the reader. */
-  end(why: SubscriptionEnd): void {
-    if (this.#end !== undefined) return;
-    this.#end = why;
+  protected override gone(): void {
     this.#left(this);
-    this.#wake();
-  }
-
-  /** Standing orders, then changes, until the end. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<OpMessage> {
-    try {
-      while (true) {
-        const message = this.#standing.pop() ?? this.#queue.shift();
-        if (message !== undefined) {
-          yield message;
-          continue;
-        }
-        if (this.#end !== undefined) return;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#wake = resolve;
-        await promise;
-      }
-    } finally {
-      this.end("cancelled");
-    }
   }
 }
 

@@ -9,6 +9,7 @@ import {
   type RuntimePrincipal,
   RuntimePrincipalSchema,
 } from "../../proto/gen/assembly/admin/v1/runtime_pb.ts";
+import { BoundedFeed } from "../bounded_feed.ts";
 import { RUNTIME_ROOM_LIMITS } from "./limits.ts";
 
 /** An order as a runtime is told of it. */
@@ -47,11 +48,8 @@ export interface Following {
 }
 
 /** An attached runtime, for one reader. */
-export class Follower implements AsyncIterable<FollowNews> {
-  readonly #queue: FollowNews[] = [];
+export class Follower extends BoundedFeed<FollowNews, FollowEnd> {
   readonly #left: (follower: Follower) => void;
-  #end: FollowEnd | undefined;
-  #wake: () => void = () => {};
   #sent = "";
   #sent_policy = "";
   /** Epoch of the newest snapshot that was put on the stream. */
@@ -66,13 +64,15 @@ export class Follower implements AsyncIterable<FollowNews> {
     now_monotonic_ms: number,
     left: (follower: Follower) => void,
   ) {
+    super(RUNTIME_ROOM_LIMITS.queued_events);
     this.#left = left;
     this.deciding_until_ms = now_monotonic_ms;
   }
 
-  /** Why it ended; `undefined` while it has not. */
-  get ended(): FollowEnd | undefined {
-    return this.#end;
+  protected override gone(): void {
+    // A snapshot that waited behind others may be old by now, and there will be no newer one.
+    if (this.ended === "lagging") this.forget();
+    this.#left(this);
   }
 
   /** Digest of the policy it was sent last. */
@@ -93,7 +93,7 @@ export class Follower implements AsyncIterable<FollowNews> {
     this.#sent = said;
     if (state.policy !== undefined) this.#sent_policy = state.policy.digest;
     this.epoch_sent = nextEpoch();
-    this.#push({ kind: "snapshot", epoch: this.epoch_sent, state });
+    this.push({ kind: "snapshot", epoch: this.epoch_sent, state });
     return true;
   }
 
@@ -105,49 +105,11 @@ export class Follower implements AsyncIterable<FollowNews> {
     }
     const { authority_ms, authority_margin_ms } = RUNTIME_ROOM_LIMITS;
     this.deciding_until_ms = now_monotonic_ms + authority_ms + authority_margin_ms;
-    this.#push({ kind: "pong", number, now_ms });
+    this.push({ kind: "pong", number, now_ms });
   }
 
   /** Whether nothing older than what was sent is decided by there any more. */
   isCurrent(now_monotonic_ms: number): boolean {
     return this.epoch_acknowledged === this.epoch_sent || now_monotonic_ms > this.deciding_until_ms;
-  }
-
-  /** Ends it; what is queued is still given to the reader. */
-  end(why: FollowEnd): void {
-    if (this.#end !== undefined) return;
-    this.#end = why;
-    this.#left(this);
-    this.#wake();
-  }
-
-  /** What there is to tell, until the end. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<FollowNews> {
-    try {
-      while (true) {
-        const next = this.#queue.shift();
-        if (next !== undefined) {
-          yield next;
-          continue;
-        }
-        if (this.#end !== undefined) return;
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.#wake = resolve;
-        await promise;
-      }
-    } finally {
-      this.end("cancelled");
-    }
-  }
-
-  #push(news: FollowNews): void {
-    if (this.#end !== undefined) return;
-    if (this.#queue.length >= RUNTIME_ROOM_LIMITS.queued_events) {
-      this.#queue.length = 0;
-      this.end("lagging");
-      return;
-    }
-    this.#queue.push(news);
-    this.#wake();
   }
 }

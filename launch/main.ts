@@ -103,8 +103,7 @@ function planGateway(
       ...config !== undefined && config.transport_workers > 0 ? [WORKER_PERMISSIONS] : [],
       ...config?.web === undefined ? [] : [DISCONNECTS_ONLY],
     ],
-    argv: config === undefined ? full : [...full, "--stop-on-stdin-end"],
-    lifeline: config !== undefined,
+    ...held(full, config !== undefined),
   };
 }
 
@@ -121,9 +120,21 @@ function planRuntime(
     entry: new URL("../runtime/main.ts", import.meta.url),
     permissions: config === undefined ? [] : runtimePermissions(config, cwd, Deno.build),
     runtime: [YOUNG_GENERATION],
-    argv: config === undefined ? full : [...full, "--stop-on-stdin-end"],
-    lifeline: config !== undefined,
+    ...held(full, config !== undefined),
   };
+}
+
+/** Ends the program with its standard input. */
+const STOP_ON_STDIN_END = "--stop-on-stdin-end";
+
+/**
+ * How long a program lives: as long as its launcher, or, where whoever started the launcher says so,
+ * as long as that: then both have one standard input.
+ */
+function held(argv: readonly string[], starts: boolean): Pick<Launch, "argv" | "lifeline"> {
+  return starts && !argv.includes(STOP_ON_STDIN_END)
+    ? { argv: [...argv, STOP_ON_STDIN_END], lifeline: true }
+    : { argv, lifeline: false };
 }
 
 async function run(launch: Launch): Promise<number> {

@@ -135,6 +135,8 @@ export function launcherArguments(deno: string, words: readonly string[]): strin
     "--ignore-env",
     LAUNCHER,
     ...words,
+    // Nothing of a run outlives the command, whatever ends that.
+    "--stop-on-stdin-end",
   ];
 }
 

@@ -173,6 +173,36 @@ Deno.test("killing the runtime stops the agent", async () => {
   });
 });
 
+Deno.test("when the command is killed, its gateway and its runtime end, and the agent with its next act", async () => {
+  await inWorkspace(async (directory) => {
+    await Deno.writeTextFile(
+      join(directory, "left_behind.ts"),
+      `console.log("up"); setInterval(() => Deno.readTextFileSync("left_behind.ts"), 50);`,
+    );
+    const run = aasm([...RUN, "--policy", "policy.yaml", "--", "-A", "left_behind.ts"], directory);
+    await eventually("the agent is up", () => run.out().includes("up") || undefined);
+    const command = await eventually(
+      "the command's process",
+      () => processWith("cli/main.ts", directory),
+    );
+    Deno.kill(command, "SIGKILL");
+    for (const program of ["gateway/main.ts", "runtime/main.ts"]) {
+      await eventually(
+        `${program} ends`,
+        async () => (await processWith(program, directory)) === undefined || undefined,
+      );
+    }
+    await eventually(
+      "the agent ends",
+      async () =>
+        (await processWith("deny-read=/dev/null/aasm", "left_behind.ts")) === undefined ||
+        undefined,
+    );
+    await run.ended;
+    await run.child.stdin.close().catch(() => {});
+  });
+});
+
 Deno.test("a signal reaches the agent, and its end is the run's", async () => {
   await inWorkspace(async (directory) => {
     await Deno.writeTextFile(

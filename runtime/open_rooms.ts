@@ -20,6 +20,7 @@ import { openPipeline, type Pipeline } from "./pipeline/pipeline.ts";
 import type { Rooms, Shared } from "./rooms.ts";
 import { readSecretLine } from "./secret_file.ts";
 import { Forwarder } from "./spool/forwarder.ts";
+import { FORWARD_LIMITS } from "./spool/limits.ts";
 import { openSpool, type Spool } from "./spool/spool.ts";
 
 /** Name of the gateway among the spool's readers. */
@@ -223,6 +224,7 @@ function forwarderOf(
     timers: shared.timers,
     random: () => Math.random(),
     metrics: shared.metrics,
+    gather_ms: FORWARD_LIMITS.gather_ms,
   });
   spool.onAppended(() => forwarder.wake());
   return forwarder;

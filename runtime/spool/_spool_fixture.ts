@@ -68,6 +68,7 @@ export function forwarderOf(
   sink: SpoolSink,
   timers: ManualTimers,
   metrics = new SeenMetrics(),
+  more: { readonly gather_ms?: number } = {},
 ): Forwarder {
   const forwarder = new Forwarder({
     name: "gateway",
@@ -77,6 +78,7 @@ export function forwarderOf(
     timers,
     random: () => 0.5,
     metrics,
+    ...more,
   });
   spool.onAppended(() => forwarder.wake());
   return forwarder;

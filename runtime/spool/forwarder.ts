@@ -24,6 +24,11 @@ export interface ForwarderOptions {
   readonly note?: () => Uint8Array;
   /** Records handed over at once; default `FORWARD_LIMITS.deliver_rows`. */
   readonly deliver_rows?: number;
+  /**
+   * Time after a delivery in which further records gather; a flush does not wait for it.
+   * @default 0
+   */
+  readonly gather_ms?: number;
   /** Longest wait between two tries; default `FORWARD_LIMITS.backoff_max_ms`. */
   readonly backoff_max_ms?: number;
 }
@@ -50,6 +55,8 @@ export class Forwarder implements AsyncDisposable {
   #detail = "";
   #wanted = Promise.withResolvers<void>();
   #empty = Promise.withResolvers<void>();
+  /** Aborted when somebody waits for everything to be delivered. */
+  #hurry = new AbortController();
 
   constructor(options: ForwarderOptions) {
     this.#options = options;
@@ -80,6 +87,7 @@ export class Forwarder implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     signal.addEventListener("abort", () => resolve(), { once: true });
     this.#empty = Promise.withResolvers();
+    this.#hurry.abort();
     this.wake();
     await Promise.race([this.#empty.promise, promise]);
   }
@@ -101,7 +109,12 @@ export class Forwarder implements AsyncDisposable {
     while (!this.#stop.signal.aborted) {
       const outcome = await this.#once();
       if (outcome === "more") continue;
+      if (outcome === "drained") {
+        await this.#gather();
+        continue;
+      }
       this.#empty.resolve();
+      this.#hurry = new AbortController();
       if (this.#stop.signal.aborted) break;
       if (outcome === "failed") {
         this.#state = "waiting";
@@ -115,14 +128,20 @@ export class Forwarder implements AsyncDisposable {
     this.#empty.resolve();
   }
 
-  async #once(): Promise<"more" | "nothing" | "failed"> {
+  async #gather(): Promise<void> {
+    const { gather_ms = 0, timers } = this.#options;
+    if (gather_ms === 0) return;
+    this.#state = "idle";
+    await timers.sleep(gather_ms, AbortSignal.any([this.#stop.signal, this.#hurry.signal]));
+  }
+
+  async #once(): Promise<"more" | "drained" | "nothing" | "failed"> {
     const { reader } = this.#options;
     // Before the look, so that what is appended after it wakes the next round.
     this.#wanted = Promise.withResolvers();
     try {
-      const records = await reader.pending(
-        this.#options.deliver_rows ?? FORWARD_LIMITS.deliver_rows,
-      );
+      const most = this.#options.deliver_rows ?? FORWARD_LIMITS.deliver_rows;
+      const records = await reader.pending(most);
       const first = records[0];
       const last = records.at(-1);
       if (first === undefined || last === undefined) return "nothing";
@@ -139,7 +158,7 @@ export class Forwarder implements AsyncDisposable {
       this.#delivered_rows += through - first.seq + 1;
       this.#failures_in_a_row = 0;
       this.#detail = "";
-      return "more";
+      return records.length < most ? "drained" : "more";
     } catch (error) {
       this.#failed(error);
       return "failed";

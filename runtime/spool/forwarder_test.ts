@@ -45,6 +45,26 @@ Deno.test("a failed delivery is tried again after 1, 2, 4 … 32 s, half of it c
   });
 });
 
+Deno.test("records gather for a while after a delivery and go together; a flush does not wait", async () => {
+  await withFolder(async (folder) => {
+    const timers = new ManualTimers();
+    await using spool = await openAt(folder, { timers });
+    const sink = new RememberingSink();
+    await using forwarder = forwarderOf(spool, sink, timers, undefined, { gather_ms: 25 });
+    await spool.append("event", recordNumber(1));
+    await until(() => spool.status.kept_rows === 0, "the first is delivered at once");
+    const { calls } = sink;
+    for (let n = 2; n < 12; n++) await spool.append("event", recordNumber(n));
+    assert.equal(sink.calls, calls);
+    await timers.pass(25);
+    await until(() => spool.status.kept_rows === 0, "the others are delivered");
+    assert.equal(sink.calls, calls + 1);
+    await spool.append("event", recordNumber(12));
+    await forwarder.flush(new AbortController().signal);
+    assert.equal(spool.status.kept_rows, 0);
+  });
+});
+
 Deno.test("an answer that was lost on the way doubles nothing", async () => {
   await withFolder(async (folder) => {
     const timers = new ManualTimers();

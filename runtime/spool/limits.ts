@@ -44,6 +44,11 @@ export const SPOOL_LIMITS = {
 export const FORWARD_LIMITS = {
   /** Records handed over at once. */
   deliver_rows: 500,
+  /**
+   * Records that arrive within this time of a delivery to the gateway go with the next one, in
+   * milliseconds: each delivery costs a sync at both ends, beside which answers wait for theirs.
+   */
+  gather_ms: 25,
   /** One delivery may take this long, in milliseconds; then it is given up and tried again. */
   deliver_timeout_ms: 30_000,
   /** First wait after a failure, in milliseconds; doubles up to `backoff_max_ms`, with jitter. */
